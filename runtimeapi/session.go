@@ -1,0 +1,82 @@
+// Package runtimeapi is the conversation between an execution environment and the runtime process inside it:
+// Lambda's Runtime API over HTTP for custom runtimes, and the same meaning in frames over a socketpair for
+// our own bootstraps. Two transports, one Session. It must not know sandboxes, functions or how a runtime is
+// started.
+package runtimeapi
+
+import (
+	"context"
+	"encoding/json"
+	"time"
+)
+
+// MaxPayload is the most bytes of a synchronous request or response: 6 MB as Lambda counts them
+// (https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html).
+const MaxPayload = 6*1024*1024 + 100
+
+// Session is one runtime process's side of the conversation. Init comes first, then Invoke, one at a time.
+// When the process ends or the transport breaks, both answer ErrRuntimeGone.
+type Session interface {
+	// Init tells the runtime what it serves (where the transport can) and waits until it asks for its first
+	// event. A runtime that reports an initialization error answers a *FunctionError with Init set.
+	Init(ctx context.Context, start Start) error
+
+	// Invoke hands over one event and waits for the answer and for the runtime to be ready for the next. The
+	// code's own failure is a *FunctionError. The event's payload is not kept after Invoke returns.
+	Invoke(ctx context.Context, event *Event) (*Response, error)
+
+	// Close ends the conversation; it does not end the process.
+	Close() error
+}
+
+// Start is what a runtime must know before its function's Init.
+type Start struct {
+	// Handler as configured: "app.handler".
+	Handler string
+	// Env are the environment variables as NAME=value, the function's and Lambda's.
+	Env []string
+}
+
+// Event is one invocation as the runtime sees it.
+type Event struct {
+	RequestID   string
+	FunctionARN string
+	Deadline    time.Time
+	TraceID     string
+	// ClientContext and CognitoIdentity are JSON texts; empty when the caller sent none.
+	ClientContext   string
+	CognitoIdentity string
+	TenantID        string
+	Payload         []byte
+}
+
+// Response is what the function returned.
+type Response struct {
+	ContentType string
+	Payload     []byte
+}
+
+// FunctionError is a failure of the function's own code, reported by the runtime.
+type FunctionError struct {
+	// Type is the error's type: "ValueError", "Runtime.ImportModuleError".
+	Type string
+	// Payload is the JSON body that the caller gets: {"errorMessage", "errorType", "stackTrace", ...}.
+	Payload json.RawMessage
+	// Init says that it happened before the runtime asked for its first event.
+	Init bool
+}
+
+func (e *FunctionError) Error() string { return "function error: " + e.Type }
+
+// Error is a session error that callers tell apart with errors.Is.
+type Error string
+
+func (e Error) Error() string { return string(e) }
+
+// ErrRuntimeGone says that the runtime's end of the conversation is closed.
+const ErrRuntimeGone Error = "runtimeapi: the runtime is gone"
+
+// LogSink takes log records that a runtime frames itself, each kept whole. It must not block.
+type LogSink interface {
+	Log(record []byte)
+}
