@@ -62,6 +62,11 @@ type Sandbox interface {
 	// them as soon as Start returns.
 	Start(ctx context.Context, cmd Command) (Process, error)
 
+	// Reset kills every process inside (the driver's own init excepted) and waits for them. Root, binds,
+	// listeners and /tmp stay, limits too: Start may be called again. It is what follows a timeout or a crash
+	// (Lambda keeps /tmp then). A frozen sandbox is thawed first.
+	Reset(ctx context.Context) error
+
 	// SetLimits replaces the limits. Lowering memory below what is in use is an error and changes nothing.
 	SetLimits(ctx context.Context, limits Limits) error
 
