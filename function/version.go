@@ -1,0 +1,70 @@
+package function
+
+import "time"
+
+// Version is everything an execution environment of a function's version is made from. Once stored it never
+// changes: an update of $LATEST is a new Version with the next Generation.
+type Version struct {
+	ID ID `json:"id"`
+	// Version is "$LATEST" or a published version's number.
+	Version string `json:"version"`
+	// Generation counts the updates of a function from 1, so that two configurations of $LATEST differ.
+	Generation int `json:"generation"`
+
+	Runtime     string `json:"runtime,omitempty"`
+	Handler     string `json:"handler,omitempty"`
+	Role        string `json:"role"`
+	Description string `json:"description"`
+	// TimeoutSeconds, MemoryMB and EphemeralStorageMB are in those units.
+	TimeoutSeconds     int `json:"timeoutSeconds"`
+	MemoryMB           int `json:"memoryMB"`
+	EphemeralStorageMB int `json:"ephemeralStorageMB"`
+	// Architecture is "x86_64" or "arm64".
+	Architecture string  `json:"architecture"`
+	PackageType  string  `json:"packageType"`
+	Code         CodeRef `json:"code"`
+	// Environment is nil when the function was created without one: the API tells {} and none apart.
+	Environment map[string]string `json:"-"`
+	TracingMode string            `json:"tracingMode"`
+	Logging     Logging           `json:"logging"`
+
+	LastModified time.Time `json:"lastModified"`
+}
+
+// CodeRef points to a stored deployment package.
+type CodeRef struct {
+	// SHA256 is the package's digest as Lambda shows it: base64.
+	SHA256 string `json:"sha256"`
+	// Digest is the same in lower-case hex: the name under which it is stored.
+	Digest string `json:"digest"`
+	// Size in bytes of the zip file.
+	Size int64 `json:"size"`
+}
+
+// Logging is a function's LoggingConfig. The levels are empty with the Text format.
+type Logging struct {
+	Format           string `json:"format"`
+	ApplicationLevel string `json:"applicationLevel,omitempty"`
+	SystemLevel      string `json:"systemLevel,omitempty"`
+	Group            string `json:"group"`
+}
+
+// ARN is the qualified ARN of this version.
+func (v *Version) ARN() string { return v.ID.QualifiedARN(v.Version) }
+
+// Timeout is how long one invocation may take.
+func (v *Version) Timeout() time.Duration { return time.Duration(v.TimeoutSeconds) * time.Second }
+
+// Key identifies this version, and this generation of $LATEST, among all functions: environments with the
+// same key serve the same code and configuration.
+func (v *Version) Key() VersionKey { return VersionKey{v.ID, v.Version, v.Generation} }
+
+// VersionKey is Version.Key.
+type VersionKey struct {
+	ID         ID
+	Version    string
+	Generation int
+}
+
+// DefaultLogGroup is where a function logs unless its LoggingConfig says otherwise.
+func DefaultLogGroup(name string) string { return "/aws/lambda/" + name }
