@@ -1,0 +1,57 @@
+package pattern
+
+import (
+	"strings"
+	"testing"
+)
+
+func TestCompileRefusesLookAround(t *testing.T) {
+	if _, err := Compile("lambda", "Unknown", `(?!x)y`); err == nil {
+		t.Error("a pattern with look-ahead and no matcher was accepted")
+	}
+	if _, err := Compile("lambda", "Alias", `(?!^[0-9]+$)([a-z]+)`); err == nil {
+		t.Error("the matcher of another expression was used for a changed pattern")
+	}
+}
+
+func TestMatch(t *testing.T) {
+	name64 := strings.Repeat("a", 64)
+	for _, c := range []struct {
+		service, shape, expression string
+		matches, refuses           []string
+	}{
+		{"x", "Unanchored", `[a-z]+`, []string{"abc"}, []string{"", "abc1", "1abc", "abc\n"}},
+		{"x", "Alternatives", `a|b`, []string{"a", "b"}, []string{"ab", "ac"}},
+		{"x", "EmptyOr", `$|kafka://x`, []string{"", "kafka://x"}, []string{"kafka://xy", "x"}},
+		{"iam", "path", `(\u002F)|(\u002F[\u0021-\u007E]+\u002F)`, []string{"/", "/a/b/"}, []string{"", "a/", "/ä/"}},
+		{"lambda", "Alias", matchers["lambda.Alias"].expression,
+			[]string{"live", "1a", "a1", "-", "_"}, []string{"", "1", "42", "a b", "$LATEST"}},
+		{"lambda", "FunctionUrlQualifier", matchers["lambda.FunctionUrlQualifier"].expression,
+			[]string{"live", "1a"}, []string{"", "1", "$LATEST"}},
+		{"lambda", "S3Bucket", matchers["lambda.S3Bucket"].expression,
+			[]string{"", "a.b", "a-b_c"}, []string{"a.", ".", "a/b"}},
+		{"lambda", "CollectionName", matchers["lambda.CollectionName"].expression,
+			[]string{"a", "system", "system2.x", "_a.b"}, []string{"", "system.users", "$a", "a$", "-a"}},
+		{"lambda", "FunctionUrlFunctionName", matchers["lambda.FunctionUrlFunctionName"].expression,
+			[]string{"f", "f:live", name64, "123456789012:f", "123456789012:7", "arn:aws:lambda:us-east-1:123456789012:function:f:live", "7", "f:1a"},
+			[]string{"", "f:1", "f:", name64 + "a", "f:$LATEST", "arn:aws:lambda:us-east-1:123456789012:function:f:12"}},
+		{"iam", "accountAliasType", matchers["iam.accountAliasType"].expression,
+			[]string{"abc", "a-b-c", "a1b"}, []string{"ab", "-ab", "ab-", "a--b", "Abc", strings.Repeat("a", 64)}},
+	} {
+		m, err := Compile(c.service, c.shape, c.expression)
+		if err != nil {
+			t.Errorf("%s.%s: %v", c.service, c.shape, err)
+			continue
+		}
+		for _, s := range c.refuses {
+			if m(s) {
+				t.Errorf("%s.%s matches %q", c.service, c.shape, s)
+			}
+		}
+		for _, s := range c.matches {
+			if !m(s) {
+				t.Errorf("%s.%s does not match %q", c.service, c.shape, s)
+			}
+		}
+	}
+}
