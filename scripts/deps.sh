@@ -1,0 +1,53 @@
+#!/usr/bin/env bash
+# Installs what the tests need and this machine lacks, through apt-get and pip, and says so. What is there stays
+# as it is: any Python 3, any Node.js, any AWS CLI.
+set -euo pipefail
+
+cd "$(dirname "$0")/.."
+AWSCLI_VERSION=1.45.11
+VENV="$PWD/.tools/venv"
+export PATH="$VENV/bin:$PATH"
+
+say() { echo "deps: $*"; }
+
+# need COMMAND PACKAGE...: remembers the packages if the command is missing.
+missing=()
+need() {
+  local command=$1
+  shift
+  command -v "$command" >/dev/null || missing+=("$@")
+}
+
+need go golang-is-missing
+if [ ${#missing[@]} -gt 0 ]; then
+  say "Go is not on PATH; go.mod says which version (https://go.dev/dl)"
+  exit 1
+fi
+
+need make make
+need git git
+need gcc gcc libc6-dev
+need python3 python3 python3-venv
+need node nodejs
+need mkfs.ext4 e2fsprogs
+[ -e /etc/ssl/certs/ca-certificates.crt ] || missing+=(ca-certificates)
+# Debian keeps the part of Python that makes venvs in a package of its own.
+if command -v python3 >/dev/null && ! python3 -c 'import ensurepip' 2>/dev/null; then
+  missing+=(python3-venv)
+fi
+
+if [ ${#missing[@]} -gt 0 ]; then
+  if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then
+    say "please install: ${missing[*]}"
+    exit 1
+  fi
+  say "installing ${missing[*]}"
+  apt-get update -qq
+  DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends "${missing[@]}" >/dev/null
+fi
+
+if ! command -v aws >/dev/null; then
+  say "installing the AWS CLI $AWSCLI_VERSION into .tools/venv"
+  python3 -m venv "$VENV"
+  "$VENV/bin/pip" install --quiet --disable-pip-version-check "awscli==$AWSCLI_VERSION"
+fi
