@@ -87,7 +87,7 @@ func allowRule(others []Rule) Rule {
 }
 
 func (r *report) judge(file *File, a *allow, known bool) {
-	what := ""
+	var what string
 	switch {
 	case !known:
 		what = fmt.Sprintf("house:allow names no rule: %q", a.rule)
