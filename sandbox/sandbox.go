@@ -55,19 +55,23 @@ type Sandbox interface {
 	Listener(address string) net.Listener
 
 	// Attach adds read-only binds to a sandbox that has not run user code yet (a zygote's code and layers).
-	// After the first Attach that follows Start, no other is accepted.
+	// After the first Attach that follows Start every other answers ErrSealed. A driver whose running
+	// processes share the host's files (BoundaryFiles not enforced) answers errors.ErrUnsupported after Start.
+	// A frozen sandbox answers ErrFrozen.
 	Attach(ctx context.Context, binds []Bind) error
 
 	// Start starts one process inside. The files in the command stay the caller's to close; it may close
-	// them as soon as Start returns.
+	// them as soon as Start returns. ErrNotFound, ErrFrozen and ErrEnded say why it cannot.
 	Start(ctx context.Context, cmd Command) (Process, error)
 
 	// Reset kills every process inside (the driver's own init excepted) and waits for them. Root, binds,
 	// listeners and /tmp stay, limits too: Start may be called again. It is what follows a timeout or a crash
-	// (Lambda keeps /tmp then). A frozen sandbox is thawed first.
+	// (Lambda keeps /tmp then). A frozen sandbox is thawed first. ErrEnded says that the driver's own init is
+	// gone as well: Destroy and Create.
 	Reset(ctx context.Context) error
 
-	// SetLimits replaces the limits. Lowering memory below what is in use is an error and changes nothing.
+	// SetLimits replaces the memory, CPU and process limits; open files and the size of /tmp stay what
+	// Create made them. Lowering memory below what is in use is an error and changes nothing.
 	SetLimits(ctx context.Context, limits Limits) error
 
 	// Freeze stops every process inside from running until Thaw. Both are idempotent.
@@ -84,7 +88,8 @@ type Sandbox interface {
 
 // Process is one process started in a sandbox.
 type Process interface {
-	// Signal sends a signal to the process alone, not to its children.
+	// Signal sends a signal to the process alone, not to its children. It reaches a frozen sandbox's process
+	// when that is thawed. Once the process has ended it answers os.ErrProcessDone.
 	Signal(sig syscall.Signal) error
 	// Done is closed when the process has been waited for.
 	Done() <-chan struct{}
@@ -118,7 +123,9 @@ type Root struct {
 	Binds []Bind
 }
 
-// Bind shows the host's Source (a file or a directory, absolute) read-only at Target (absolute) inside.
+// Bind shows the host's Source (a file or a directory, absolute) read-only at Target (absolute) inside. The
+// user inside owns nothing of the host's, so what Source holds must be readable by others (o+rX); the
+// directories above Source need not be.
 type Bind struct {
 	Source string
 	Target string
@@ -220,4 +227,9 @@ const (
 	ErrSealed Error = "sandbox: code is already attached"
 	// ErrNotFound answers Start for a program that is not inside or not executable.
 	ErrNotFound Error = "sandbox: no such program"
+	// ErrFrozen answers what a frozen sandbox cannot do: thaw it first.
+	ErrFrozen Error = "sandbox: frozen"
+	// ErrEnded answers Start and Attach when everything inside has already died, as after running out of
+	// memory. Destroy it.
+	ErrEnded Error = "sandbox: everything inside has ended"
 )
