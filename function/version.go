@@ -8,6 +8,8 @@ type Version struct {
 	ID ID `json:"id"`
 	// Version is "$LATEST" or a published version's number.
 	Version string `json:"version"`
+	// UID tells a function from an earlier one of the same name.
+	UID string `json:"uid"`
 	// Generation counts the updates of a function from 1, so that two configurations of $LATEST differ.
 	Generation int `json:"generation"`
 
@@ -57,11 +59,12 @@ func (v *Version) Timeout() time.Duration { return time.Duration(v.TimeoutSecond
 
 // Key identifies this version, and this generation of $LATEST, among all functions: environments with the
 // same key serve the same code and configuration.
-func (v *Version) Key() VersionKey { return VersionKey{v.ID, v.Version, v.Generation} }
+func (v *Version) Key() VersionKey { return VersionKey{v.ID, v.UID, v.Version, v.Generation} }
 
 // VersionKey is Version.Key.
 type VersionKey struct {
 	ID         ID
+	UID        string
 	Version    string
 	Generation int
 }

@@ -1,0 +1,31 @@
+package environment
+
+import (
+	"context"
+	"time"
+
+	"hotaru/sandbox"
+)
+
+// sampleInterval bounds how often memory is read: reading takes some 30 us, too much for every invocation of
+// a busy environment.
+const sampleInterval = 100 * time.Millisecond
+
+// memoryWatermark is the most memory a sandbox has been seen using. It is used by one invocation at a time.
+type memoryWatermark struct {
+	maxBytes int64
+	sampled  time.Time
+}
+
+// sample returns the watermark in whole megabytes, reading anew if the last reading is old. A sandbox that
+// cannot be read any more keeps the watermark it had.
+func (w *memoryWatermark) sample(ctx context.Context, sb sandbox.Sandbox) int64 {
+	if now := time.Now(); now.Sub(w.sampled) >= sampleInterval {
+		w.sampled = now
+		if stats, err := sb.Stats(ctx); err == nil {
+			w.maxBytes = max(w.maxBytes, stats.MemoryBytes)
+		}
+	}
+	const megabyte = 1 << 20
+	return (w.maxBytes + megabyte - 1) / megabyte
+}

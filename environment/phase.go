@@ -1,0 +1,59 @@
+package environment
+
+import "fmt"
+
+// phase is where an environment is in its life.
+//
+//	cold --Init--> ready <--Invoke--> busy
+//	  ^             |                  |
+//	  +---reset-----+------------------+      after a failed Init, a crash or a timeout
+//
+// and from anywhere to closed, for good.
+type phase int
+
+const (
+	cold phase = iota // a sandbox without a runtime process
+	initializing
+	ready
+	busy
+	closed
+)
+
+func (p phase) String() string {
+	return [...]string{"cold", "initializing", "ready", "busy", "closed"}[p]
+}
+
+// moves lists the legal successors of each phase.
+var moves = map[phase][]phase{
+	cold:         {initializing, closed},
+	initializing: {ready, cold, closed},
+	ready:        {busy, cold, closed},
+	busy:         {ready, cold, closed},
+	closed:       {closed},
+}
+
+// PhaseError is an illegal move: a programming error, or a Close that came in between.
+type PhaseError struct{ from, to phase }
+
+func (e *PhaseError) Error() string {
+	return fmt.Sprintf("environment: cannot go from %s to %s", e.from, e.to)
+}
+
+// setPhase moves to another phase, or answers a *PhaseError.
+func (e *Environment) setPhase(to phase) error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for _, legal := range moves[e.phase] {
+		if legal == to {
+			e.phase = to
+			return nil
+		}
+	}
+	return &PhaseError{e.phase, to}
+}
+
+func (e *Environment) is(p phase) bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.phase == p
+}
