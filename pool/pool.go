@@ -1,0 +1,213 @@
+// Package pool keeps the execution environments of one machine: it hands out a warm one or has one made, takes
+// them back, and retires those that are idle too long or serve a version that is no longer current. It must
+// not know requests, qualifiers or what an environment does with an event.
+package pool
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"sync"
+	"time"
+
+	"hotaru/environment"
+	"hotaru/function"
+)
+
+// DefaultIdleTime is how long an environment may wait for the next event before it is retired.
+const DefaultIdleTime = 10 * time.Minute
+
+// maxAge is how old an environment may get: its credentials run out some time.
+const maxAge = 8 * time.Hour
+
+// ErrClosed answers Acquire once the pool is closing.
+var ErrClosed = errors.New("pool: closed")
+
+// Maker makes an environment for a version. Nothing of the function runs in it yet.
+type Maker func(ctx context.Context, v *function.Version) (*environment.Environment, error)
+
+// Stale says whether a version is no longer the one that its function serves, so that its environments must not
+// take another event. It is asked at every Release and must answer at once.
+type Stale func(v *function.Version) bool
+
+// Pool is safe for concurrent use. Lock order: mu is never held while an environment is made or closed.
+type Pool struct {
+	make     Maker
+	stale    Stale
+	idleTime time.Duration
+	logger   *slog.Logger
+
+	mu     sync.Mutex
+	idle   map[function.VersionKey][]idleEnvironment // the last used at the end
+	busy   map[*environment.Environment]struct{}
+	closed bool
+
+	closing sync.WaitGroup // environments on their way out
+	stop    chan struct{}
+	stopped chan struct{}
+}
+
+type idleEnvironment struct {
+	*environment.Environment
+	since time.Time
+}
+
+// New starts a pool. An idleTime of 0 means DefaultIdleTime. Close ends it.
+func New(maker Maker, stale Stale, idleTime time.Duration, logger *slog.Logger) *Pool {
+	if idleTime == 0 {
+		idleTime = DefaultIdleTime
+	}
+	p := &Pool{
+		make: maker, stale: stale, idleTime: idleTime, logger: logger,
+		idle: map[function.VersionKey][]idleEnvironment{}, busy: map[*environment.Environment]struct{}{},
+		stop: make(chan struct{}), stopped: make(chan struct{}),
+	}
+	go p.retireIdle()
+	return p
+}
+
+// Acquire returns an environment for the version, warm if there is one, for one invocation; the caller gives
+// it back with Release.
+func (p *Pool) Acquire(ctx context.Context, v *function.Version) (*environment.Environment, error) {
+	key := v.Key()
+	p.mu.Lock()
+	if p.closed {
+		p.mu.Unlock()
+		return nil, ErrClosed
+	}
+	if waiting := p.idle[key]; len(waiting) > 0 {
+		last := len(waiting) - 1
+		env := waiting[last].Environment
+		waiting[last] = idleEnvironment{}
+		if p.idle[key] = waiting[:last]; last == 0 {
+			delete(p.idle, key)
+		}
+		p.busy[env] = struct{}{}
+		p.mu.Unlock()
+		return env, nil
+	}
+	p.mu.Unlock()
+
+	env, err := p.make(ctx, v)
+	if err != nil {
+		return nil, err
+	}
+	p.mu.Lock()
+	if p.closed {
+		p.mu.Unlock()
+		return nil, errors.Join(ErrClosed, env.Close(context.WithoutCancel(ctx)))
+	}
+	p.busy[env] = struct{}{}
+	p.mu.Unlock()
+	return env, nil
+}
+
+// Release takes an environment back.
+func (p *Pool) Release(env *environment.Environment) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	delete(p.busy, env)
+	if p.closed || !env.Alive() || env.Age() > maxAge || p.stale(env.Version()) {
+		p.closeLocked(env)
+		return
+	}
+	key := env.Version().Key()
+	p.idle[key] = append(p.idle[key], idleEnvironment{env, time.Now()})
+}
+
+// Retire closes a function's idle environments whose version is stale. Those at work follow when they are
+// given back.
+func (p *Pool) Retire(id function.ID) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for key, waiting := range p.idle {
+		if key.ID != id || !p.stale(waiting[0].Version()) {
+			continue
+		}
+		for _, env := range waiting {
+			p.closeLocked(env.Environment)
+		}
+		delete(p.idle, key)
+	}
+}
+
+// closeLocked closes an environment in the background; Close waits for it.
+func (p *Pool) closeLocked(env *environment.Environment) {
+	p.closing.Go(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), closeLimit)
+		defer cancel()
+		if err := env.Close(ctx); err != nil {
+			p.logger.Error("an environment could not be removed", "function", env.Version().ARN(), "error", err)
+		}
+	})
+}
+
+const closeLimit = 30 * time.Second
+
+// retireIdle closes environments that have waited too long.
+func (p *Pool) retireIdle() {
+	defer close(p.stopped)
+	ticker := time.NewTicker(max(p.idleTime/10, time.Millisecond))
+	defer ticker.Stop()
+	for {
+		select {
+		case <-p.stop:
+			return
+		case now := <-ticker.C:
+			p.retireSince(now.Add(-p.idleTime))
+		}
+	}
+}
+
+func (p *Pool) retireSince(limit time.Time) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for key, waiting := range p.idle {
+		n := 0
+		for n < len(waiting) && waiting[n].since.Before(limit) {
+			p.closeLocked(waiting[n].Environment)
+			n++
+		}
+		if n == len(waiting) {
+			delete(p.idle, key)
+		} else if n > 0 {
+			p.idle[key] = append([]idleEnvironment(nil), waiting[n:]...)
+		}
+	}
+}
+
+// Close closes every environment, busy ones too, which cuts their invocations off, and waits until all are
+// gone. Drain first.
+func (p *Pool) Close() {
+	p.mu.Lock()
+	if p.closed {
+		p.mu.Unlock()
+		<-p.stopped
+		p.closing.Wait()
+		return
+	}
+	p.closed = true
+	for _, waiting := range p.idle {
+		for _, env := range waiting {
+			p.closeLocked(env.Environment)
+		}
+	}
+	clear(p.idle)
+	for env := range p.busy {
+		p.closeLocked(env) // Release closes it again, which is idempotent
+	}
+	p.mu.Unlock()
+	close(p.stop)
+	<-p.stopped
+	p.closing.Wait()
+}
+
+// Size is the number of environments that wait and that are at work.
+func (p *Pool) Size() (idle, busy int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, waiting := range p.idle {
+		idle += len(waiting)
+	}
+	return idle, len(p.busy)
+}
