@@ -1,0 +1,94 @@
+// Package control is the Lambda API's operations: they validate, store and publish what Lambda knows about
+// functions. It must not know how code runs (that is invoke's) nor how requests arrive (awsapi and gateway).
+package control
+
+import (
+	"context"
+	"log/slog"
+	"time"
+
+	"hotaru/awsapi/lambda"
+	"hotaru/code"
+	"hotaru/function"
+	"hotaru/invoke"
+)
+
+// Packages keeps deployment packages.
+type Packages interface {
+	// Put checks and stores a zip file. Its refusals carry AWS's code and words.
+	Put(ctx context.Context, zip []byte) (code.Package, error)
+	// Root unpacks a stored package, once.
+	Root(ctx context.Context, digest string) (string, error)
+}
+
+// Roles knows the account's IAM roles.
+type Roles interface {
+	// Assumable says whether the role exists and its trust policy lets the service principal assume it.
+	Assumable(ctx context.Context, account, role, service string) (bool, error)
+}
+
+// Runtimes knows what can run here.
+type Runtimes interface {
+	// Check answers whether functions of a runtime can run on this machine, with a warning if another version
+	// of the language runs them. An error says what is missing and how to mend it.
+	Check(runtime string) (warning string, err error)
+	// VersionARN is the RuntimeVersionArn to show for a runtime in a region.
+	VersionARN(partition, region, runtime string) string
+}
+
+// Invoker runs events.
+type Invoker interface {
+	Invoke(ctx context.Context, r *invoke.Request) (*invoke.Result, error)
+}
+
+// Environments are told when a function changes.
+type Environments interface {
+	// Retire ends the execution environments whose version is no longer served.
+	Retire(id function.ID)
+}
+
+// Locations makes the URL from which a deployment package can be downloaded for a while.
+type Locations interface {
+	Location(baseURL string, id function.ID, digest string, now time.Time) string
+}
+
+// Lambda answers the Lambda API. All fields are needed.
+type Lambda struct {
+	Functions    *Functions
+	Packages     Packages
+	Roles        Roles
+	Runtimes     Runtimes
+	Invoker      Invoker
+	Environments Environments
+	Locations    Locations
+	Logger       *slog.Logger
+
+	activations activations
+}
+
+// Handlers are the operations that are built.
+func (l *Lambda) Handlers() lambda.Handlers {
+	return lambda.Handlers{
+		CreateFunction:              l.CreateFunction,
+		GetFunction:                 l.GetFunction,
+		GetFunctionConfiguration:    l.GetFunctionConfiguration,
+		UpdateFunctionCode:          l.UpdateFunctionCode,
+		UpdateFunctionConfiguration: l.UpdateFunctionConfiguration,
+		DeleteFunction:              l.DeleteFunction,
+		ListFunctions:               l.ListFunctions,
+		Invoke:                      l.Invoke,
+	}
+}
+
+// Start takes up the creations and updates that an earlier process left in progress.
+func (l *Lambda) Start(context.Context) {
+	for head := range l.Functions.all() {
+		if head.Status.InProgress() {
+			l.activate(head.ID)
+		}
+	}
+}
+
+// Close waits for the creations and updates under way; ctx bounds the wait. Those that do not end in time are
+// taken up by the next Start.
+func (l *Lambda) Close(ctx context.Context) { l.activations.close(ctx) }

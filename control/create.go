@@ -1,0 +1,136 @@
+package control
+
+import (
+	"context"
+	"time"
+
+	"github.com/google/uuid"
+
+	"hotaru/awsapi"
+	"hotaru/awsapi/lambda"
+	"hotaru/function"
+)
+
+// CreateFunction implements https://docs.aws.amazon.com/lambda/latest/api/API_CreateFunction.html.
+func (l *Lambda) CreateFunction(ctx context.Context, in *lambda.CreateFunctionRequest) (*lambda.FunctionConfiguration, error) {
+	t, err := resolve(ctx, in.FunctionName, nil)
+	if err != nil {
+		return nil, err
+	}
+	if err := t.unpublished(); err != nil {
+		return nil, err
+	}
+	if err := refuseNotBuilt(in); err != nil {
+		return nil, err
+	}
+	if in.Runtime == nil || in.Handler == nil {
+		return nil, invalid("Runtime and Handler are mandatory parameters for functions created with deployment packages.")
+	}
+	v := &function.Version{
+		ID: t.id, UID: uuid.NewString(), Version: function.Latest, Generation: 1,
+		TimeoutSeconds: function.DefaultTimeoutSeconds, MemoryMB: function.DefaultMemoryMB,
+		EphemeralStorageMB: function.DefaultEphemeralStorageMB, PackageType: "Zip", TracingMode: "PassThrough",
+		Logging:      function.Logging{Format: "Text", Group: function.DefaultLogGroup(t.id.Name)},
+		LastModified: time.Now(),
+	}
+	if v.Architecture, err = architecture(in.Architectures); err != nil {
+		return nil, err
+	}
+	err = settings{
+		Runtime: in.Runtime, Handler: in.Handler, Role: in.Role, Description: in.Description, Timeout: in.Timeout,
+		MemorySize: in.MemorySize, EphemeralStorage: in.EphemeralStorage, Environment: in.Environment,
+		TracingConfig: in.TracingConfig, LoggingConfig: in.LoggingConfig, SnapStart: in.SnapStart,
+	}.apply(v)
+	if err != nil {
+		return nil, err
+	}
+	if err := l.checkRole(ctx, t.call, v.Role); err != nil {
+		return nil, err
+	}
+	if _, err := l.Functions.head(t.id); err == nil {
+		// Told before the package is unpacked, for nothing; create tells for certain.
+		return nil, function.Errorf(function.ErrResourceConflict, "Function already exist: %s", t.id.Name)
+	}
+	if v.Code, err = l.storePackage(ctx, in.Code); err != nil {
+		return nil, err
+	}
+	h := &head{ID: v.ID, UID: v.UID, Latest: v.Generation, Status: function.Creating(), Tags: in.Tags}
+	if err := l.Functions.create(ctx, h, v); err != nil {
+		return nil, err
+	}
+	l.activate(v.ID)
+	return l.describe(h, v, ""), nil
+}
+
+// refuseNotBuilt names the members that would have an effect on AWS and have none here yet.
+func refuseNotBuilt(in *lambda.CreateFunctionRequest) error {
+	switch {
+	case value(in.PackageType) == "Image":
+		return notBuilt("PackageType Image")
+	case value(in.Publish) || in.PublishTo != nil:
+		return notBuilt("Publish")
+	case len(in.Layers) > 0:
+		return notBuilt("Layers")
+	case in.VpcConfig != nil && len(in.VpcConfig.SubnetIds)+len(in.VpcConfig.SecurityGroupIds) > 0:
+		return notBuilt("VpcConfig")
+	case len(in.FileSystemConfigs) > 0:
+		return notBuilt("FileSystemConfigs")
+	case in.DeadLetterConfig != nil && value(in.DeadLetterConfig.TargetArn) != "":
+		return notBuilt("DeadLetterConfig")
+	case value(in.KMSKeyArn) != "":
+		return notBuilt("KMSKeyArn")
+	case value(in.CodeSigningConfigArn) != "":
+		return notBuilt("CodeSigningConfigArn")
+	case in.ImageConfig != nil:
+		return notBuilt("ImageConfig")
+	case in.TenancyConfig != nil:
+		return notBuilt("TenancyConfig")
+	case in.CapacityProviderConfig != nil:
+		return notBuilt("CapacityProviderConfig")
+	case in.DurableConfig != nil:
+		return notBuilt("DurableConfig")
+	}
+	return nil
+}
+
+// checkRole refuses an execution role that Lambda could not assume.
+func (l *Lambda) checkRole(ctx context.Context, call *awsapi.Call, arn string) error {
+	role, err := function.ParseRoleARN(arn)
+	if err != nil {
+		return invalid("The role defined for the function cannot be assumed by Lambda.")
+	}
+	if role.Account != call.Scope.Account {
+		return function.Errorf(function.ErrAccessDenied, "Cross-account pass role is not allowed.")
+	}
+	assumable, err := l.Roles.Assumable(ctx, role.Account, role.Name, "lambda.amazonaws.com")
+	if err != nil {
+		return err
+	}
+	if !assumable {
+		return invalid("The role defined for the function cannot be assumed by Lambda.")
+	}
+	return nil
+}
+
+// storePackage checks, stores and unpacks a deployment package, so that whatever is wrong with it is said to
+// the caller who brought it.
+func (l *Lambda) storePackage(ctx context.Context, in *lambda.FunctionCode) (function.CodeRef, error) {
+	switch {
+	case in == nil:
+		return function.CodeRef{}, invalid("Please provide a source for function code.")
+	case in.S3Bucket != nil || in.S3Key != nil:
+		return function.CodeRef{}, notBuilt("Code from S3")
+	case in.ImageUri != nil:
+		return function.CodeRef{}, notBuilt("Code from an image")
+	case in.ZipFile == nil:
+		return function.CodeRef{}, invalid("Please provide a source for function code.")
+	}
+	p, err := l.Packages.Put(ctx, in.ZipFile)
+	if err != nil {
+		return function.CodeRef{}, err
+	}
+	if _, err := l.Packages.Root(ctx, p.Digest); err != nil {
+		return function.CodeRef{}, err
+	}
+	return function.CodeRef{SHA256: p.SHA256, Digest: p.Digest, Size: p.Size}, nil
+}

@@ -1,0 +1,343 @@
+package control
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"iter"
+	"strconv"
+	"time"
+
+	"github.com/google/uuid"
+
+	"hotaru/function"
+	"hotaru/store"
+)
+
+// Sealer keeps secrets unreadable at rest. The context binds a sealed value to its place.
+type Sealer interface {
+	Seal(context string, plain []byte) ([]byte, error)
+	Unseal(context string, sealed []byte) ([]byte, error)
+}
+
+// Functions is what Lambda knows of functions, kept in State and, decoded, in memory. A function is a small
+// head and immutable versions: a version is written with the head change that makes it count, and a reader
+// goes from the head to the version.
+type Functions struct {
+	state    store.State
+	sealer   Sealer
+	heads    *store.View[*head]
+	versions *store.View[*function.Version]
+}
+
+// head is the part of a function that changes.
+type head struct {
+	ID  function.ID `json:"id"`
+	UID string      `json:"uid"`
+	// Latest is the generation of $LATEST's configuration, Serving the one that events run on, 0 while there
+	// is none. They differ while an update is in progress or after one has failed.
+	Latest     int               `json:"latest"`
+	Serving    int               `json:"serving"`
+	Status     function.Status   `json:"status"`
+	RevisionID string            `json:"revisionId"`
+	Tags       map[string]string `json:"tags,omitempty"`
+
+	revision store.Revision
+}
+
+// storedVersion is a function.Version at rest.
+type storedVersion struct {
+	*function.Version
+	// Sealed is the environment variables' JSON, sealed.
+	Sealed []byte `json:"environment,omitempty"`
+}
+
+const (
+	headKind    = "function"
+	versionKind = "function-version"
+)
+
+func headKey(id function.ID) store.Key {
+	return store.NewKey(headKind, id.Partition, id.Account, id.Region, id.Name)
+}
+
+func versionKey(id function.ID, uid, version string, generation int) store.Key {
+	return store.NewKey(versionKind, id.Partition, id.Account, id.Region, id.Name, uid, version, strconv.Itoa(generation))
+}
+
+// OpenFunctions reads what is stored. Close ends it.
+func OpenFunctions(ctx context.Context, state store.State, sealer Sealer) (*Functions, error) {
+	f := &Functions{state: state, sealer: sealer}
+	f.heads = store.NewView(state, store.NewPrefix(headKind), decodeHead)
+	f.versions = store.NewView(state, store.NewPrefix(versionKind), f.decodeVersion)
+	if err := f.heads.Start(ctx); err != nil {
+		return nil, fmt.Errorf("control: read functions: %w", err)
+	}
+	if err := f.versions.Start(ctx); err != nil {
+		f.heads.Close()
+		return nil, fmt.Errorf("control: read versions: %w", err)
+	}
+	return f, nil
+}
+
+// Close ends the views.
+func (f *Functions) Close() {
+	f.heads.Close()
+	f.versions.Close()
+}
+
+// Failed is closed when the stored functions can no longer be followed; Err says why.
+func (f *Functions) Failed() []<-chan struct{} {
+	return []<-chan struct{}{f.heads.Failed(), f.versions.Failed()}
+}
+
+// Serving implements invoke.Functions.
+func (f *Functions) Serving(ctx context.Context, id function.ID, qualifier string) (*function.Version, error) {
+	if qualifier != "" && qualifier != function.Latest {
+		return nil, function.NotFound(id, qualifier)
+	}
+	for {
+		h, err := f.head(id)
+		if err != nil {
+			return nil, err
+		}
+		if h.Serving == 0 {
+			return nil, function.Errorf(function.ErrResourceConflict, "The operation cannot be performed at this "+
+				"time. The function is currently in the following state: %s", h.Status.State)
+		}
+		v, err := f.version(ctx, h, h.Serving)
+		if !errors.Is(err, store.ErrNotFound) {
+			return v, err
+		}
+		// An update has replaced the version between the two reads: the head that did so is on its way.
+		if err := f.heads.Wait(ctx, h.revision+1); err != nil {
+			return nil, err
+		}
+	}
+}
+
+// Stale says whether a version is no longer what its function serves.
+func (f *Functions) Stale(v *function.Version) bool {
+	h, err := f.head(v.ID)
+	return err != nil || h.UID != v.UID || h.Serving != v.Generation
+}
+
+// head finds a function.
+func (f *Functions) head(id function.ID) (*head, error) {
+	item, ok := f.heads.Get(headKey(id))
+	if !ok {
+		return nil, function.NotFound(id, "")
+	}
+	return item.Value, nil
+}
+
+// version finds a generation of $LATEST: in memory or, where the view has not caught up, in the store.
+func (f *Functions) version(ctx context.Context, h *head, generation int) (*function.Version, error) {
+	key := versionKey(h.ID, h.UID, function.Latest, generation)
+	if item, ok := f.versions.Get(key); ok {
+		return item.Value, nil
+	}
+	record, err := f.state.Get(ctx, key)
+	if err != nil {
+		return nil, fmt.Errorf("control: version %d of %s: %w", generation, h.ID.Name, err)
+	}
+	return f.decodeVersion(record)
+}
+
+// all yields every function of every account and region.
+func (f *Functions) all() iter.Seq[*head] {
+	return func(yield func(*head) bool) {
+		for item := range f.heads.List(store.NewPrefix(headKind), "") {
+			if !yield(item.Value) {
+				return
+			}
+		}
+	}
+}
+
+// list yields the functions of an account and region by name, those after the given name.
+func (f *Functions) list(scope function.ID, after string) iter.Seq[*head] {
+	prefix := store.NewPrefix(headKind, scope.Partition, scope.Account, scope.Region)
+	var start store.Key
+	if after != "" {
+		scope.Name = after
+		start = headKey(scope)
+	}
+	return func(yield func(*head) bool) {
+		for item := range f.heads.List(prefix, start) {
+			if !yield(item.Value) {
+				return
+			}
+		}
+	}
+}
+
+// Digests yields the digest of every deployment package that a stored version needs.
+func (f *Functions) Digests() iter.Seq[string] {
+	return func(yield func(string) bool) {
+		for item := range f.versions.List(store.NewPrefix(versionKind), "") {
+			if !yield(item.Value.Code.Digest) {
+				return
+			}
+		}
+	}
+}
+
+// create stores a new function with its first version.
+func (f *Functions) create(ctx context.Context, h *head, v *function.Version) error {
+	h.RevisionID = uuid.NewString()
+	err := f.commit(ctx, h, v, store.Absent())
+	if conflict := (*store.ConflictError)(nil); errors.As(err, &conflict) {
+		return function.Errorf(function.ErrResourceConflict, "Function already exist: %s", h.ID.Name)
+	}
+	return err
+}
+
+// errUnchanged makes update leave everything as it is.
+var errUnchanged = errors.New("control: unchanged")
+
+// update changes a function's head by change, which may return a new version to store with it, and may be
+// called again when somebody else changed the function meanwhile. Versions that nothing refers to any more
+// are deleted in the same commit.
+func (f *Functions) update(ctx context.Context, id function.ID,
+	change func(h *head) (*function.Version, error)) (*head, error) {
+	for {
+		old, err := f.head(id)
+		if err != nil {
+			return nil, err
+		}
+		h := *old
+		v, err := change(&h)
+		if errors.Is(err, errUnchanged) {
+			return old, nil
+		}
+		if err != nil {
+			return nil, err
+		}
+		h.RevisionID = uuid.NewString()
+		err = f.commit(ctx, &h, v, store.At(old.revision), f.dropped(old, &h)...)
+		if conflict := (*store.ConflictError)(nil); errors.As(err, &conflict) {
+			if err := f.heads.Wait(ctx, conflict.Revision); err != nil {
+				return nil, err
+			}
+			continue
+		}
+		return &h, err
+	}
+}
+
+// dropped deletes the generations that old needs and h does not.
+func (f *Functions) dropped(old, h *head) []store.Change {
+	var changes []store.Change
+	for _, generation := range []int{old.Latest, old.Serving} {
+		if generation != 0 && generation != h.Latest && generation != h.Serving {
+			changes = append(changes, store.Change{
+				Key: versionKey(old.ID, old.UID, function.Latest, generation), Delete: true,
+			})
+		}
+	}
+	if len(changes) == 2 && changes[0].Key == changes[1].Key {
+		changes = changes[:1]
+	}
+	return changes
+}
+
+// remove deletes a function with its versions.
+func (f *Functions) remove(ctx context.Context, id function.ID) error {
+	for {
+		h, err := f.head(id)
+		if err != nil {
+			return err
+		}
+		changes := append(f.dropped(h, &head{}), store.Change{Key: headKey(id), Delete: true, Expect: store.At(h.revision)})
+		revision, err := f.state.Commit(ctx, changes...)
+		if conflict := (*store.ConflictError)(nil); errors.As(err, &conflict) {
+			if err := f.heads.Wait(ctx, max(conflict.Revision, h.revision+1)); err != nil {
+				return err
+			}
+			continue
+		}
+		if err != nil {
+			return fmt.Errorf("control: delete function: %w", err)
+		}
+		return f.heads.Wait(ctx, revision)
+	}
+}
+
+// commit writes a head, a version if there is one, and further changes, and waits until they are in memory.
+func (f *Functions) commit(ctx context.Context, h *head, v *function.Version, expect store.Expectation,
+	more ...store.Change) error {
+	value, err := json.Marshal(h)
+	if err != nil {
+		return fmt.Errorf("control: encode function: %w", err)
+	}
+	changes := append(more, store.Change{Key: headKey(h.ID), Value: value, Expect: expect})
+	if v != nil {
+		change, err := f.encodeVersion(v)
+		if err != nil {
+			return err
+		}
+		changes = append(changes, change)
+	}
+	revision, err := f.state.Commit(ctx, changes...)
+	if err != nil {
+		return fmt.Errorf("control: store function: %w", err)
+	}
+	h.revision = revision
+	if err := f.heads.Wait(ctx, revision); err != nil {
+		return fmt.Errorf("control: read function back: %w", err)
+	}
+	return nil
+}
+
+func decodeHead(r store.Record) (*head, error) {
+	h := &head{revision: r.Revision}
+	if err := json.Unmarshal(r.Value, h); err != nil {
+		return nil, fmt.Errorf("control: function record: %w", err)
+	}
+	return h, nil
+}
+
+func (f *Functions) encodeVersion(v *function.Version) (store.Change, error) {
+	key := versionKey(v.ID, v.UID, v.Version, v.Generation)
+	stored := storedVersion{Version: v}
+	if v.Environment != nil {
+		plain, err := json.Marshal(v.Environment)
+		if err != nil {
+			return store.Change{}, fmt.Errorf("control: encode environment: %w", err)
+		}
+		if stored.Sealed, err = f.sealer.Seal(string(key), plain); err != nil {
+			return store.Change{}, fmt.Errorf("control: seal environment: %w", err)
+		}
+	}
+	value, err := json.Marshal(stored)
+	if err != nil {
+		return store.Change{}, fmt.Errorf("control: encode version: %w", err)
+	}
+	return store.Change{Key: key, Value: value, Expect: store.Absent()}, nil
+}
+
+func (f *Functions) decodeVersion(r store.Record) (*function.Version, error) {
+	stored := storedVersion{Version: &function.Version{}}
+	if err := json.Unmarshal(r.Value, &stored); err != nil {
+		return nil, fmt.Errorf("control: version record: %w", err)
+	}
+	if stored.Sealed != nil {
+		plain, err := f.sealer.Unseal(string(r.Key), stored.Sealed)
+		if err != nil {
+			return nil, fmt.Errorf("control: unseal environment: %w", err)
+		}
+		if err := json.Unmarshal(plain, &stored.Environment); err != nil {
+			return nil, fmt.Errorf("control: environment: %w", err)
+		}
+	}
+	return stored.Version, nil
+}
+
+// newVersion starts the next generation of $LATEST from the one before.
+func newVersion(from *function.Version, generation int, now time.Time) *function.Version {
+	v := *from
+	v.Generation, v.LastModified = generation, now
+	return &v
+}
