@@ -1,0 +1,60 @@
+package daemon
+
+import (
+	"log/slog"
+	"time"
+)
+
+// Config is everything a Hotaru can be told. The zero value of each field but DataDir is usable.
+type Config struct {
+	// DataDir holds everything that lasts. It is made if it is missing, mode 0700.
+	DataDir string
+	// Listen is HOST:PORT. The host "localhost", which is the default, means both 127.0.0.1 and ::1; port 0
+	// takes a free one. Default: localhost:4566.
+	Listen string
+	// Account is the twelve-digit account that the root credential belongs to. Default: 000000000000.
+	Account string
+	// Region is where requests go whose credential scope names none of its own. Default: us-east-1.
+	Region string
+	// Sandbox names the driver: "auto", "namespace" or "process". Default: auto.
+	Sandbox string
+	// Runtimes is "exact", or "nearest" to run the nearest installed version of a missing runtime's language.
+	// Default: exact.
+	Runtimes string
+	// SearchPath are directories where interpreters are looked for first: the PATH of whoever serves.
+	SearchPath []string
+	// HomeDirs are home directories where version managers keep interpreters.
+	HomeDirs []string
+	// InsecureAnyCredentials accepts every access key and every signature.
+	InsecureAnyCredentials bool
+	// IdleTime is how long an execution environment waits for its next event. Default: pool.DefaultIdleTime.
+	IdleTime time.Duration
+	// Logger takes the daemon's own log. Default: none.
+	Logger *slog.Logger
+}
+
+// The defaults of Config.
+const (
+	DefaultListen  = "localhost:4566"
+	DefaultAccount = "000000000000"
+	DefaultRegion  = "us-east-1"
+	// Partition is the only one there is here.
+	Partition = "aws"
+)
+
+func (c Config) withDefaults() Config {
+	set := func(field *string, value string) {
+		if *field == "" {
+			*field = value
+		}
+	}
+	set(&c.Listen, DefaultListen)
+	set(&c.Account, DefaultAccount)
+	set(&c.Region, DefaultRegion)
+	set(&c.Sandbox, "auto")
+	set(&c.Runtimes, "exact")
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	return c
+}
