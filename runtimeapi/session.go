@@ -7,6 +7,7 @@ package runtimeapi
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"time"
 )
 
@@ -14,18 +15,28 @@ import (
 // (https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html).
 const MaxPayload = 6*1024*1024 + 100
 
-// Session is one runtime process's side of the conversation. Init comes first, then Invoke, one at a time.
-// When the process ends or the transport breaks, both answer ErrRuntimeGone.
+// Session is one runtime process's side of the conversation. Init comes first and succeeds once, then Invoke,
+// one at a time. Close may be called at any time, by anyone.
+//
+// When the transport breaks, the runtime speaks out of turn, or Close is called, both answer an error that is
+// ErrRuntimeGone, from then on. When ctx ends first they answer context.Cause(ctx), and the session is gone as
+// well, because the runtime is still busy with what nobody waits for any more.
 type Session interface {
 	// Init tells the runtime what it serves (where the transport can) and waits until it asks for its first
 	// event. A runtime that reports an initialization error answers a *FunctionError with Init set.
 	Init(ctx context.Context, start Start) error
 
-	// Invoke hands over one event and waits for the answer and for the runtime to be ready for the next. The
-	// code's own failure is a *FunctionError. The event's payload is not kept after Invoke returns.
+	// Invoke hands over one event and waits for the answer and for the runtime to be ready for the next: it
+	// returns when both have happened. The code's own failure is a *FunctionError. The event's payload is not
+	// kept after Invoke returns.
+	//
+	// A runtime can answer and then go away, or stay busy until ctx ends. Invoke then returns the answer
+	// together with the error: a Response that is not nil beside ErrRuntimeGone or ctx's cause, or an error
+	// that is both the *FunctionError and the other (errors.As, errors.Is).
 	Invoke(ctx context.Context, event *Event) (*Response, error)
 
-	// Close ends the conversation; it does not end the process.
+	// Close ends the conversation; it does not end the process. It is how the owner of the process tells a
+	// waiting Init or Invoke that the process has ended. Idempotent.
 	Close() error
 }
 
@@ -53,14 +64,16 @@ type Event struct {
 // Response is what the function returned.
 type Response struct {
 	ContentType string
-	Payload     []byte
+	// Payload belongs to the caller.
+	Payload []byte
 }
 
 // FunctionError is a failure of the function's own code, reported by the runtime.
 type FunctionError struct {
 	// Type is the error's type: "ValueError", "Runtime.ImportModuleError".
 	Type string
-	// Payload is the JSON body that the caller gets: {"errorMessage", "errorType", "stackTrace", ...}.
+	// Payload is the body that the caller gets: {"errorMessage", "errorType", "stackTrace", ...}. It is what
+	// the runtime sent: JSON by custom, but nothing has checked it.
 	Payload json.RawMessage
 	// Init says that it happened before the runtime asked for its first event.
 	Init bool
@@ -73,10 +86,23 @@ type Error string
 
 func (e Error) Error() string { return string(e) }
 
-// ErrRuntimeGone says that the runtime's end of the conversation is closed.
+// ErrRuntimeGone says that the conversation is over: the runtime's end is closed or broke the rules.
 const ErrRuntimeGone Error = "runtimeapi: the runtime is gone"
 
-// LogSink takes log records that a runtime frames itself, each kept whole. It must not block.
+// LogSink takes log records that a runtime frames itself, each kept whole. It must not block, and must copy
+// what it keeps: record is valid during the call only.
 type LogSink interface {
 	Log(record []byte)
+}
+
+// TypeResponseTooLarge is the error type of an answer over MaxPayload.
+const TypeResponseTooLarge = "Function.ResponseSizeTooLarge"
+
+// responseTooLarge is what Lambda answers in place of a response over MaxPayload.
+func responseTooLarge() *FunctionError {
+	return &FunctionError{
+		Type: TypeResponseTooLarge,
+		Payload: fmt.Appendf(nil, `{"errorMessage":"Response payload size exceeded maximum allowed payload size (%d bytes).","errorType":%q}`,
+			MaxPayload, TypeResponseTooLarge),
+	}
 }
