@@ -21,17 +21,23 @@ type State interface {
 	Get(ctx context.Context, key Key) (Record, error)
 
 	// List yields the records whose key starts with prefix and is greater than after ("" for all), in key
-	// order, from one consistent moment. It stops at the first error, which it yields.
+	// order, from one consistent moment. It stops at the first error, which it yields. Close of the engine
+	// waits for the loop's present turn, so a loop's body must not wait for Close.
 	List(ctx context.Context, prefix, after Key) iter.Seq2[Record, error]
 
-	// Commit applies all changes or none. It returns when they are fsynced and visible to Get. If a change's
-	// expectation does not hold it answers a *ConflictError. The returned revision is the one that every
-	// changed key now has; it is greater than every revision before it.
+	// Commit applies all changes or none. It returns when they are fsynced and visible to Get; nobody sees
+	// them before they are fsynced. If a change's expectation does not hold it answers a *ConflictError. The
+	// returned revision is the one that every changed key now has; it is greater than every revision before
+	// it. A key may appear once in a commit (ErrInvalid), and deleting an absent key is no error. When ctx
+	// ends while the commit is on its way, the answer is ctx's error and the outcome unknown.
 	Commit(ctx context.Context, changes ...Change) (Revision, error)
 
 	// Watch yields, in revision order, every record under prefix with a revision greater than from, the
-	// present ones first, then each change as it is committed, deletions with Deleted set, until ctx is done
-	// or the engine closes. Of several changes to one key between two reads, only the last may be seen.
+	// present ones first, then one event with only Synced set and the revision it is true for, then each
+	// change as it is committed, deletions with Deleted set, until ctx is done (it yields ctx's error) or the
+	// engine closes (ErrClosed). Of several changes to one key between two reads, only the last may be seen:
+	// a slow watcher costs memory for the distinct keys it has not read yet, never for their values or for
+	// the number of changes. Deletions from before the call are not seen.
 	Watch(ctx context.Context, prefix Key, from Revision) iter.Seq2[Event, error]
 }
 
@@ -52,6 +58,8 @@ type Record struct {
 type Event struct {
 	Record
 	Deleted bool
+	// Synced says that the watcher has now seen all that was present; Key is empty.
+	Synced bool
 }
 
 // Change sets or deletes one key of a commit.
@@ -93,17 +101,20 @@ type Queue interface {
 	Append(ctx context.Context, messages ...Message) error
 
 	// Lease takes up to n due messages, earliest due first, hiding them from other leases for visibility.
-	// It waits until at least one is due or ctx is done. A crash ends every lease when its time is over.
+	// It waits until at least one is due or ctx is done. A crash ends every lease; an engine may deliver the
+	// message again at once then, with the same attempt number.
 	Lease(ctx context.Context, n int, visibility time.Duration) ([]Leased, error)
 
-	// Extend hides leased messages for visibility from now. A lease that has run out answers ErrLeaseLost.
+	// Extend hides leased messages for visibility from now. If a lease has run out it answers ErrLeaseLost
+	// and extends none.
 	Extend(ctx context.Context, visibility time.Duration, leases ...LeaseID) error
 
-	// Ack removes leased messages for good; ErrLeaseLost if one was given to somebody else meanwhile.
+	// Ack removes leased messages for good and returns when that is fsynced; ErrLeaseLost if one was given
+	// to somebody else meanwhile, or was of another life of the engine. The others are removed even then.
 	Ack(ctx context.Context, leases ...LeaseID) error
 
 	// Retry gives a leased message back, due at the given time, with its attempt counted and its body
-	// replaced when body is not nil.
+	// replaced when body is not nil. It returns when that is fsynced; ErrLeaseLost as Ack.
 	Retry(ctx context.Context, lease LeaseID, due time.Time, body []byte) error
 }
 
@@ -133,7 +144,7 @@ type Blobs interface {
 	// Put stores all of r durably and returns its digest and size. Storing the same content twice is fine.
 	Put(ctx context.Context, r io.Reader) (digest string, size int64, err error)
 	// Open reads a blob, or answers ErrNotFound. Content that does not match its digest answers ErrDamaged
-	// before the last byte is returned.
+	// before the last byte is returned. A digest that is not 64 lower-case hex digits is ErrNotFound.
 	Open(ctx context.Context, digest string) (io.ReadCloser, error)
 	// Delete removes a blob if it is there.
 	Delete(ctx context.Context, digest string) error
@@ -144,6 +155,10 @@ var (
 	ErrNotFound  = errors.New("store: not found")
 	ErrLeaseLost = errors.New("store: lease lost")
 	ErrClosed    = errors.New("store: closed")
+	// ErrInvalid says that the call itself makes no sense: an empty key, a key twice in one commit.
+	ErrInvalid = errors.New("store: invalid call")
+	// ErrFull says that the disk has no room to spare; nothing was changed.
+	ErrFull = errors.New("store: no space left")
 	// ErrLocked says that another process has the data directory open.
 	ErrLocked = errors.New("store: the data directory is in use by another process")
 	// ErrDamaged says that stored bytes are not what was written. The files are left as they are.
