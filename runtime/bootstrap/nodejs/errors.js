@@ -1,0 +1,63 @@
+'use strict';
+// Errors as Lambda's Node.js runtime names, describes and logs them.
+
+class RuntimeError extends Error {
+  constructor(kind, message) {
+    super(message);
+    this.name = `Runtime.${kind}`;
+  }
+}
+
+// Unhandled is a promise that was rejected and that nobody was waiting for.
+class Unhandled extends Error {
+  constructor(reason, promise) {
+    super(reason);
+    this.reason = reason;
+    this.promise = promise;
+  }
+}
+Unhandled.prototype.name = 'Runtime.UnhandledPromiseRejection';
+
+function isError(err) {
+  return err instanceof Error || (err !== null && typeof err === 'object' &&
+    ['name', 'message', 'stack'].every((field) => err[field] && typeof err[field] === 'string'));
+}
+
+// describe is the body of an error that was thrown, whatever was thrown.
+function describe(err) {
+  try {
+    if (isError(err)) {
+      return {
+        errorType: String(err.name),
+        errorMessage: String(err.message),
+        trace: typeof err.stack === 'string' ? err.stack.split('\n') : [],
+      };
+    }
+    return { errorType: typeof err, errorMessage: String(err), trace: [] };
+  } catch (_) { // a getter or toString of the function's own that throws
+    return {
+      errorType: 'handled',
+      errorMessage: 'The error that was thrown cannot be described: reading its name, message or stack failed.',
+      trace: [],
+    };
+  }
+}
+
+// logged is an error as a log line shows it, with the fields the function gave it.
+function logged(err) {
+  if (!(err instanceof Error)) err = new Error(err);
+  try {
+    return '\t' + JSON.stringify(err, (_key, value) => (value instanceof Error ? fields(value) : value));
+  } catch (_) {
+    return '\t' + JSON.stringify(describe(err));
+  }
+}
+
+function fields(err) {
+  const all = Object.assign({ errorType: err.name, errorMessage: err.message, code: err.code }, err);
+  delete all.name;
+  if (typeof err.stack === 'string') all.stack = err.stack.split('\n');
+  return all;
+}
+
+module.exports = { RuntimeError, Unhandled, describe, logged };

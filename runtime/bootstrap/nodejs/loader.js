@@ -1,0 +1,96 @@
+'use strict';
+// Finds and loads the function a handler names, in the order of Lambda's own runtime.
+
+const fs = require('fs');
+const path = require('path');
+const Module = require('module');
+const { pathToFileURL } = require('url');
+const { RuntimeError } = require('./errors.js');
+
+// What fails to load is required by a file of this name, as on Lambda.
+const require_ = Module.createRequire(path.join(__dirname, 'index.mjs'));
+const typescript = parseInt(process.versions.node, 10) >= 24;
+const STREAMING = Symbol.for('aws.lambda.runtime.handler.streaming');
+
+// loadHandler returns the function that handler ("dir/module.export.path") names under root.
+async function loadHandler(root, handler) {
+  if (handler.includes('..')) {
+    throw new RuntimeError('MalformedHandlerName',
+      `'${handler}' is not a valid handler name. Use absolute paths when specifying root directories in handler names.`);
+  }
+  const base = path.basename(handler);
+  const dir = handler.substring(0, handler.indexOf(base));
+  const dot = base.indexOf('.');
+  if (dot < 0) throw new RuntimeError('MalformedHandlerName', 'Bad handler');
+
+  let found;
+  try {
+    found = await loadModule(root, dir, base.substring(0, dot));
+  } catch (err) {
+    if (err instanceof SyntaxError) {
+      const fault = new RuntimeError('UserCodeSyntaxError', String(err));
+      fault.stack = err.stack;
+      throw fault;
+    }
+    if (err && err.code === 'MODULE_NOT_FOUND') throw new RuntimeError('ImportModuleError', String(err));
+    throw err;
+  }
+  for (const name of base.substring(dot + 1).split('.')) found = found && found[name];
+  if (!found) throw new RuntimeError('HandlerNotFound', `${handler} is undefined or not exported`);
+  if (typeof found !== 'function') throw new RuntimeError('HandlerNotFound', `${handler} is not a function`);
+  return found;
+}
+
+async function loadModule(root, dir, name) {
+  const file = path.resolve(root, dir, name);
+  const isModule = inModulePackage(path.dirname(file));
+  const required = (extension) => fs.existsSync(file + extension) && require_(file + extension);
+  const imported = (extension) => fs.existsSync(file + extension) && import(pathToFileURL(file + extension).href);
+  return (fs.statSync(file, { throwIfNoEntry: false })?.isFile() && require_(file)) ||
+    (isModule ? await imported('.js') : required('.js')) ||
+    await imported('.mjs') ||
+    required('.cjs') ||
+    (typescript && ((isModule ? await imported('.ts') : required('.ts')) || await imported('.mts') || required('.cts'))) ||
+    require_(require_.resolve(name, { paths: [root, path.resolve(root, dir)] }));
+}
+
+// inModulePackage says whether .js files of a folder are ES modules: the nearest package.json decides.
+function inModulePackage(folder) {
+  if (folder.endsWith('/node_modules')) return false;
+  const file = path.join(folder, 'package.json');
+  if (fs.existsSync(file)) {
+    try {
+      return JSON.parse(fs.readFileSync(file, 'utf8')).type === 'module';
+    } catch (err) {
+      console.warn(`${file} cannot be read, it will be ignored for ES module detection purposes.`, err);
+      return false;
+    }
+  }
+  return folder !== '/' && inModulePackage(path.dirname(folder));
+}
+
+// forgetPaths makes Node.js look again where code has appeared since it started.
+function forgetPaths() {
+  for (const key of Object.keys(Module._pathCache)) delete Module._pathCache[key];
+  Module._initPaths();
+}
+
+// offerStreaming defines the global with which a function marks a handler that streams its response.
+function offerStreaming() {
+  if (/^(1|true)$/.test(process.env.AWS_LAMBDA_NODEJS_NO_GLOBAL_AWSLAMBDA || '')) return;
+  globalThis.awslambda = {
+    streamifyResponse: (handler, _options) => Object.assign(handler, { [STREAMING]: 'response' }),
+    get HttpResponseStream() {
+      return require('./streaming.js').HttpResponseStream;
+    },
+  };
+}
+
+function isStreaming(handler) {
+  const mark = handler[STREAMING];
+  if (!mark) return false;
+  if (mark !== 'response') throw new RuntimeError('MalformedStreamingHandler', 'Only response streaming is supported.');
+  return true;
+}
+
+module.exports = { loadHandler, forgetPaths, offerStreaming, isStreaming };

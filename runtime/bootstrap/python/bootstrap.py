@@ -1,0 +1,495 @@
+"""Hotaru's Python bootstrap: loads a function's handler and answers its events.
+
+It talks to the daemon in frames over descriptor 3 (the frames are described in the runtimeapi package). It
+behaves as Lambda's own runtime does, down to the words of its errors. It runs on Python 3.8 and newer, and
+imports only what every start needs: the rest is imported when something asks for it, or while a process that
+knows no function yet is waiting for one.
+"""
+
+import json
+import os
+import sys
+import time
+from _thread import RLock
+from importlib import import_module
+
+FD = 3
+RESPONSE, ERROR, INIT_ERROR, LOG = 17, 18, 19, 20
+READY_FRAME = b"\0\0\0\0\x10"
+MAX_LOG_RECORD = 256 * 1024
+NO_BREAK_SPACE = "\u00a0"
+
+
+class Fault(Exception):
+    """A failure that Lambda's runtime names itself."""
+
+    def __init__(self, kind, message, trace=None):
+        super().__init__(message)
+        self.kind = kind
+        self.trace = trace
+
+
+# -- frames -------------------------------------------------------------------------------------------------
+
+_inbox = bytearray(64 * 1024)
+_inbox_view = memoryview(_inbox)
+
+
+def receive(got=0):
+    """Returns the body of the next frame, got bytes of which are read. It is valid until the next call.
+
+    The daemon sends a Start and then an Event after each Ready, so that nothing ever follows the frame.
+    """
+    while got < 5:
+        got += _read_into(_inbox_view[got:])
+    length = int.from_bytes(_inbox[:4], "big")
+    if length + 5 <= len(_inbox):
+        while got < length + 5:
+            got += _read_into(_inbox_view[got:])
+        return _inbox_view[5 : length + 5]
+    body = bytearray(length)
+    view = memoryview(body)
+    have = got - 5
+    view[:have] = _inbox_view[5:got]
+    while have < length:
+        have += _read_into(view[have:])
+    return view
+
+
+def _read_into(view):
+    try:
+        n = os.readv(FD, [view])
+    except ConnectionError:
+        n = 0
+    if n == 0:
+        # The daemon has let go of this environment: there is nobody to tell.
+        os._exit(0)
+    return n
+
+
+def send(*parts):
+    """Writes frames that are given in parts, all of them, and nothing of another thread's in between."""
+    size = sum(map(len, parts))
+    with _outbox:
+        done = os.writev(FD, parts)
+        if done < size:
+            rest = memoryview(b"".join(parts))
+            while done < size:
+                done += os.write(FD, rest[done:])
+
+
+def _new_outbox():
+    global _outbox
+    _outbox = RLock()
+
+
+_new_outbox()
+# A forked child must not wait for a lock that a thread of its parent holds.
+os.register_at_fork(after_in_child=_new_outbox)
+
+
+def frame(kind, *body):
+    return (sum(map(len, body)).to_bytes(4, "big") + bytes((kind,)),) + body
+
+
+def answer(kind, number, tag, payload):
+    """The parts of a Response, Error or InitError frame."""
+    tag = tag.encode("utf-8", "replace")[:255]
+    return frame(kind, number.to_bytes(4, "big") + bytes((len(tag),)) + tag, payload)
+
+
+def log(text):
+    """Sends one log record, in pieces if it is longer than a record may be."""
+    data = text.encode("utf-8", "replace") if isinstance(text, str) else text
+    for begin in range(0, len(data) or 1, MAX_LOG_RECORD):
+        send(*frame(LOG, data[begin : begin + MAX_LOG_RECORD]))
+
+
+# -- JSON as Lambda's runtime writes it ---------------------------------------------------------------------
+
+
+def to_json(value):
+    """Encodes a value. Decimals keep their digits, bytes are text, named tuples become objects."""
+    if _is_special(value):
+        import hotaru_json
+
+        value = hotaru_json.plain(value)
+    try:
+        return _encoder.encode(value).encode("utf-8")
+    except FoundDecimal:
+        import hotaru_json
+
+        return hotaru_json.encode_decimals(value, _default, FoundDecimal, _ascii)
+
+
+class FoundDecimal(Exception):
+    """What only the slow encoder can write is in a value."""
+
+
+def _default(value):
+    if isinstance(value, bytes):
+        return value.decode("utf-8")
+    if type(value).__name__ == "Decimal" and type(value).__module__ == "decimal":
+        raise FoundDecimal
+    raise TypeError("Object of type {} is not JSON serializable".format(type(value).__name__))
+
+
+def _is_special(value):
+    """Says whether a named tuple is anywhere in value; anything endless is the encoder's to refuse."""
+    seen = set()
+    todo = [value]
+    while todo:
+        item = todo.pop()
+        if isinstance(item, dict):
+            items = item.values()
+        elif isinstance(item, (list, tuple)):
+            if isinstance(item, tuple) and hasattr(item, "_asdict"):
+                return True
+            items = item
+        else:
+            continue
+        if id(item) not in seen:
+            seen.add(id(item))
+            todo.extend(i for i in items if isinstance(i, (dict, list, tuple)))
+    return False
+
+
+# Lambda writes non-ASCII text as it is from Python 3.12 on, and escaped before.
+_ascii = sys.version_info < (3, 12)
+_encoder = json.JSONEncoder(default=_default, ensure_ascii=_ascii)
+
+
+# -- the context object -------------------------------------------------------------------------------------
+
+
+class _Record:
+    """An object with the fields named in __slots__, from a dictionary."""
+
+    __slots__ = ()
+
+    def __init__(self, values):
+        for name in self.__slots__:
+            setattr(self, name, values.get(name))
+
+    def __repr__(self):
+        return "{}([{}])".format(
+            type(self).__name__,
+            ",".join("{}={}".format(name, getattr(self, name)) for name in self.__slots__),
+        )
+
+
+class CognitoIdentity(_Record):
+    __slots__ = ("cognito_identity_id", "cognito_identity_pool_id")
+
+
+class Client(_Record):
+    __slots__ = ("installation_id", "app_title", "app_version_name", "app_version_code", "app_package_name")
+
+
+class ClientContext(_Record):
+    __slots__ = ("custom", "env", "client")
+
+
+class LambdaContext:
+    """What a handler gets beside its event."""
+
+    def __init__(self, head):
+        env = os.environ.get
+        self.aws_request_id = head.get("id", "")
+        self.log_group_name = env("AWS_LAMBDA_LOG_GROUP_NAME")
+        self.log_stream_name = env("AWS_LAMBDA_LOG_STREAM_NAME")
+        self.function_name = env("AWS_LAMBDA_FUNCTION_NAME")
+        self.memory_limit_in_mb = env("AWS_LAMBDA_FUNCTION_MEMORY_SIZE")
+        self.function_version = env("AWS_LAMBDA_FUNCTION_VERSION")
+        self.invoked_function_arn = head.get("arn", "")
+        self.tenant_id = head.get("tenant")
+        self.client_context = None
+        if head.get("client"):
+            self.client_context = ClientContext(_parse(head["client"], "Client Context"))
+            if self.client_context.client is not None:
+                self.client_context.client = Client(self.client_context.client)
+        identity = _parse(head["identity"], "Cognito Identity") if head.get("identity") else {}
+        self.identity = CognitoIdentity(
+            {
+                "cognito_identity_id": identity.get("cognitoIdentityId"),
+                "cognito_identity_pool_id": identity.get("cognitoIdentityPoolId"),
+            }
+        )
+        self._deadline = head["deadline"]
+
+    def get_remaining_time_in_millis(self):
+        return max(0, self._deadline - int(time.time() * 1000))
+
+    def log(self, message):
+        log(str(message))
+
+    def __repr__(self):
+        names = (
+            "aws_request_id log_group_name log_stream_name function_name memory_limit_in_mb"
+            " function_version invoked_function_arn client_context identity tenant_id"
+        )
+        return "LambdaContext([{}])".format(",".join("{}={}".format(n, getattr(self, n)) for n in names.split()))
+
+
+def _parse(text, name):
+    try:
+        value = json.loads(text)
+        if isinstance(value, dict):
+            return value
+        raise ValueError("not an object")
+    except ValueError as e:
+        raise Fault("Runtime.LambdaContextUnmarshalError", "Unable to parse {} JSON: {}".format(name, e))
+
+
+# -- errors -------------------------------------------------------------------------------------------------
+
+
+def fault_body(error, request_id):
+    """The body of an error that was raised, without this file's own frames on top of its trace."""
+    if isinstance(error, Fault):
+        return _error_body(str(error), error.kind, error.trace or [], request_id)
+    import traceback
+
+    frames = [(f.filename, f.lineno, f.name, f.line) for f in traceback.extract_tb(error.__traceback__)]
+    while len(frames) > 1 and frames[0][0] == __file_name__:
+        del frames[0]
+    try:
+        message = str(error)
+    except Exception:  # a __str__ of the function's own that fails
+        message = ""
+    return _error_body(message, type(error).__name__, traceback.format_list(frames), request_id)
+
+
+def _error_body(message, kind, trace, request_id):
+    if sys.version_info < (3, 9):
+        # Lambda's Python 3.8 runtime has no request ID in its errors.
+        return {"errorMessage": message, "errorType": kind, "stackTrace": trace}
+    return {"errorMessage": message, "errorType": kind, "requestId": request_id, "stackTrace": trace}
+
+
+def log_error(body):
+    """Writes an error to the log the way Lambda's runtime does."""
+    if _json_logs():
+        now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+        log(to_json(dict({"timestamp": now, "level": "ERROR"}, **body)) + b"\n")
+        return
+    lines = ["[ERROR] {}: {}".format(body["errorType"], body["errorMessage"]) if body["errorMessage"]
+             else "[ERROR] {}".format(body["errorType"])]
+    lines.append("Traceback (most recent call last):")
+    for element in body["stackTrace"]:
+        for line in element.splitlines():
+            text = line.lstrip(" ")
+            lines.append(NO_BREAK_SPACE * (len(line) - len(text)) + text)
+    log("\n".join(lines))
+
+
+def _json_logs():
+    return os.environ.get("AWS_LAMBDA_LOG_FORMAT", "").upper() == "JSON"
+
+
+__file_name__ = fault_body.__code__.co_filename
+
+
+# -- logging ------------------------------------------------------------------------------------------------
+
+_request_id = ""
+_tenant_id = None
+
+
+class _LoggingFinder:
+    """Sets the logging module up when the function imports it, so that those that do not pay nothing."""
+
+    @staticmethod
+    def find_spec(name, path=None, target=None):
+        if name != "logging":
+            return None
+        sys.meta_path.remove(_LoggingFinder)
+        from importlib.util import find_spec
+
+        spec = find_spec(name)
+        run = spec.loader.exec_module
+
+        def exec_module(module):
+            run(module)
+            set_up_logging()
+
+        spec.loader = _Loader(spec.loader, exec_module)
+        return spec
+
+
+class _Loader:
+    def __init__(self, loader, exec_module):
+        self.__loader = loader
+        self.exec_module = exec_module
+
+    def __getattr__(self, name):
+        return getattr(self.__loader, name)
+
+    def create_module(self, spec):
+        return None
+
+
+def set_up_logging():
+    import hotaru_logging
+
+    hotaru_logging.set_up(sys.modules["__main__"])
+
+
+# -- the function -------------------------------------------------------------------------------------------
+
+
+def load(handler):
+    """Imports the handler's module and returns its function."""
+    module_name, dot, name = handler.rpartition(".")
+    if not dot:
+        raise Fault(
+            "Runtime.MalformedHandlerName",
+            "Bad handler '{}': not enough values to unpack (expected 2, got 1)".format(handler),
+        )
+    if module_name.split(".")[0] in sys.builtin_module_names:
+        raise Fault(
+            "Runtime.BuiltInModuleConflict",
+            "Cannot use built-in module {} as a handler module".format(module_name),
+        )
+    try:
+        module = import_module(module_name.replace("/", "."))
+    except ImportError as e:
+        raise Fault("Runtime.ImportModuleError", "Unable to import module '{}': {}".format(module_name, e))
+    except SyntaxError as e:
+        raise Fault(
+            "Runtime.UserCodeSyntaxError",
+            "Syntax error in module '{}': {}".format(module_name, e),
+            ['  File "{}" Line {}\n    {}'.format(e.filename, e.lineno, e.text)],
+        )
+    try:
+        return getattr(module, name)
+    except AttributeError:
+        raise Fault("Runtime.HandlerNotFound", "Handler '{}' missing on module '{}'".format(name, module_name))
+
+
+def handle(handler, head, payload):
+    """Runs the handler on one event and returns the parts of the frame that answers it."""
+    global _request_id, _tenant_id
+    number = head["number"]
+    request_id = _request_id = head.get("id", "")
+    _tenant_id = head.get("tenant")
+    if "trace" in head:
+        os.environ["_X_AMZN_TRACE_ID"] = head["trace"]
+    else:
+        os.environ.pop("_X_AMZN_TRACE_ID", None)
+    try:
+        context = LambdaContext(head)
+        try:
+            event = json.loads(bytes(payload))
+        except ValueError as e:
+            raise Fault("Runtime.UnmarshalError", "Unable to unmarshal input: {}".format(e))
+        result = handler(event, context)
+        if isinstance(result, bytes):
+            return answer(RESPONSE, number, "application/unknown", result)
+        try:
+            return answer(RESPONSE, number, "application/json", to_json(result))
+        except Exception as e:
+            raise Fault("Runtime.MarshalError", "Unable to marshal response: {}".format(e))
+    except Exception as e:
+        body = fault_body(e, request_id)
+        log_error(body)
+        return answer(ERROR, number, body["errorType"], to_json(body))
+
+
+def flush():
+    """Brings out what the function has printed, before its answer."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except Exception:  # the function has closed or replaced it
+            pass
+
+
+# -- the process --------------------------------------------------------------------------------------------
+
+
+def prepare():
+    """Does what a function may rely on of Python's site module, which -S leaves out because it is slow."""
+    import site
+
+    site.setquit()
+    site.setcopyright()
+    site.sethelper()
+    for stream in (sys.stdout, sys.stderr):
+        stream.reconfigure(line_buffering=True)
+
+
+def wait_for_start():
+    """Waits for Start. A process that is started before its function is known uses the time to import what
+    most functions will."""
+    os.set_blocking(FD, False)
+    try:
+        got = _read_into(_inbox_view)
+    except BlockingIOError:
+        got = 0
+    os.set_blocking(FD, True)
+    if not got:
+        import logging, random, traceback  # noqa: E401,F401
+    return json.loads(bytes(receive(got)))
+
+
+def begin(start):
+    """Becomes the function's process: its environment, its place, its randomness."""
+    for entry in start["env"]:
+        name, _, value = entry.partition("=")
+        os.environ[name] = value
+    time.tzset()
+    if "random" in sys.modules:
+        sys.modules["random"].seed()
+    task = os.environ.get("LAMBDA_TASK_ROOT", "/var/task")
+    try:
+        os.chdir(task)
+    except OSError:  # a function without code: its import says so better
+        pass
+    set_search_path(task)
+    sys.path_importer_cache.clear()
+    if "logging" in sys.modules:
+        set_up_logging()
+    else:
+        sys.meta_path.insert(0, _LoggingFinder)
+
+
+def set_search_path(task):
+    """Puts the module search path into Lambda's order: the function, its layers, the interpreter."""
+    import site
+
+    version = "python{}.{}".format(*sys.version_info)
+    layers = os.environ.get("HOTARU_LAYER_ROOT", "/opt") + "/python"
+    first = [task, "{}/lib/{}/site-packages".format(layers, version), layers]
+    first += [p for p in sys.path if p not in first]
+    first += [p for p in site.getsitepackages([sys.prefix]) if p not in first and os.path.isdir(p)]
+    sys.path[:] = first
+
+
+def main():
+    os.set_inheritable(FD, False)
+    prepare()
+    start = wait_for_start()
+    begin(start)
+    try:
+        handler = load(start["handler"])
+    except Exception as e:
+        body = fault_body(e, "")
+        log_error(body)
+        flush()
+        send(*answer(INIT_ERROR, 0, body["errorType"], to_json(body)))
+        sys.exit(1)
+    flush()
+    send(READY_FRAME)
+    while True:
+        body = receive()
+        head_end = 4 + int.from_bytes(body[:4], "big")
+        parts = handle(handler, json.loads(bytes(body[4:head_end])), body[head_end:])
+        body = None
+        flush()
+        send(*parts, READY_FRAME)
+        parts = None
+
+
+if __name__ == "__main__":
+    main()

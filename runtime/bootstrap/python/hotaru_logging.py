@@ -1,0 +1,71 @@
+"""The logging module as Lambda's runtime sets it up: imported when a function imports logging."""
+
+import json
+import logging
+import os
+import time
+
+
+def set_up(bootstrap):
+    """Gives the root logger Lambda's handler. bootstrap is the bootstrap's module."""
+
+    class LambdaLoggerHandler(logging.Handler):
+        def emit(self, record):
+            bootstrap.log(self.format(record))
+
+    class LambdaLoggerFilter(logging.Filter):
+        def filter(self, record):
+            record.aws_request_id = bootstrap._request_id
+            record.tenant_id = bootstrap._tenant_id
+            return True
+
+    handler = LambdaLoggerHandler()
+    logging.Formatter.converter = time.gmtime
+    if bootstrap._json_logs():
+        handler.setFormatter(_json_formatter())
+    else:
+        handler.setFormatter(
+            logging.Formatter(
+                "[%(levelname)s]\t%(asctime)s.%(msecs)03dZ\t%(aws_request_id)s\t%(message)s\n",
+                "%Y-%m-%dT%H:%M:%S",
+            )
+        )
+    level = os.environ.get("AWS_LAMBDA_LOG_LEVEL", "").upper()
+    level = {"TRACE": "DEBUG", "FATAL": "CRITICAL", "WARN": "WARNING"}.get(level, level)
+    if isinstance(logging.getLevelName(level), int):
+        logging.getLogger().setLevel(level)
+    handler.addFilter(LambdaLoggerFilter())
+    logging.getLogger().addHandler(handler)
+
+
+def _json_formatter():
+    known = set(vars(logging.makeLogRecord({}))) | {"aws_request_id", "tenant_id", "message", "asctime", "taskName"}
+    compact = json.JSONEncoder(ensure_ascii=False, default=str)
+
+    class JsonFormatter(logging.Formatter):
+        def format(self, record):
+            seconds = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created))
+            entry = {
+                "timestamp": "{}.{:03d}Z".format(seconds, int(record.msecs)),
+                "level": record.levelname,
+                "message": record.getMessage(),
+                "logger": record.name,
+            }
+            if record.exc_info and record.exc_info[0]:
+                import traceback
+
+                kind, value, trace = record.exc_info
+                entry["stackTrace"] = traceback.format_tb(trace)
+                entry["errorType"] = kind.__name__
+                entry["errorMessage"] = str(value)
+            entry["requestId"] = record.aws_request_id
+            if "errorType" in entry:
+                entry["location"] = "{}:{}:{}".format(record.pathname, record.funcName, record.lineno)
+            if record.tenant_id is not None:
+                entry["tenantId"] = record.tenant_id
+            for name, value in vars(record).items():
+                if name not in known and name not in entry:
+                    entry[name] = value
+            return compact.encode(entry) + "\n"
+
+    return JsonFormatter()

@@ -1,0 +1,160 @@
+package runtime_test
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"hotaru/runtime"
+	"hotaru/runtimeapi"
+)
+
+var rewrite = flag.Bool("rewrite", false, "rewrite the golden files with what the bootstraps do now")
+
+// section is one part of a golden file: "-- name --" and the lines up to the next.
+type section struct{ name, text string }
+
+func readSections(t *testing.T, file string) []section {
+	t.Helper()
+	content, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var sections []section
+	for _, line := range strings.SplitAfter(string(content), "\n") {
+		if name, ok := strings.CutPrefix(line, "-- "); ok && strings.HasSuffix(name, " --\n") {
+			sections = append(sections, section{name: strings.TrimSuffix(name, " --\n")})
+		} else if len(sections) > 0 {
+			sections[len(sections)-1].text += line
+		}
+	}
+	return sections
+}
+
+func writeSections(t *testing.T, file string, sections []section) {
+	t.Helper()
+	var out strings.Builder
+	for _, s := range sections {
+		fmt.Fprintf(&out, "-- %s --\n%s", s.name, s.text)
+	}
+	if err := os.WriteFile(file, []byte(out.String()), 0o644); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestGolden runs every function in testdata on every interpreter of its language that is installed. A file
+// has the function's own files, "handler", "env", "events" (one a line) and "want", the transcript; a version
+// that answers differently has "want <version>". The -rewrite flag writes both.
+func TestGolden(t *testing.T) {
+	for language, ids := range map[string][]string{
+		// The first is the one whose transcript is "want".
+		"python": {"python3.11", "python3.8", "python3.9", "python3.10", "python3.12", "python3.13", "python3.14"},
+		"nodejs": {"nodejs20.x", "nodejs16.x", "nodejs18.x", "nodejs22.x", "nodejs24.x"},
+	} {
+		files, err := filepath.Glob(filepath.Join("testdata", language, "*.txt"))
+		if err != nil || len(files) == 0 {
+			t.Fatal("no golden files", err)
+		}
+		for _, file := range files {
+			for _, id := range ids {
+				t.Run(strings.TrimSuffix(filepath.Base(file), ".txt")+"/"+id, func(t *testing.T) {
+					golden(t, file, resolve(t, id), id == ids[0])
+				})
+			}
+		}
+	}
+}
+
+func golden(t *testing.T, file string, r *runtime.Runtime, first bool) {
+	sections := readSections(t, file)
+	task := filepath.Join(t.TempDir(), "task")
+	get := func(name string) (string, bool) {
+		i := slices.IndexFunc(sections, func(s section) bool { return s.name == name })
+		if i < 0 {
+			return "", false
+		}
+		return sections[i].text, true
+	}
+	handler, _ := get("handler")
+	env, _ := get("env")
+	events, _ := get("events")
+	for _, s := range sections {
+		if strings.Contains(s.name, ".") && !strings.Contains(s.name, " ") {
+			write(t, filepath.Join(task, s.name), s.text)
+		}
+	}
+	if err := os.MkdirAll(task, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	got := play(t, r, task, strings.TrimSpace(handler), strings.Fields(env), strings.Split(strings.TrimSpace(events), "\n"))
+
+	own := "want " + r.Version
+	want, isOwn := get(own)
+	if !isOwn {
+		want, _ = get("want")
+	}
+	if want == got {
+		return
+	}
+	if !*rewrite {
+		t.Errorf("transcript (-want +got):\n%s", cmp.Diff(want, got))
+		return
+	}
+	if first {
+		own = "want"
+	}
+	sections = slices.DeleteFunc(sections, func(s section) bool { return s.name == own })
+	if common, _ := get("want"); first || common != got {
+		sections = append(sections, section{own, got})
+	}
+	writeSections(t, file, sections)
+}
+
+func play(t *testing.T, r *runtime.Runtime, task, handler string, env, events []string) string {
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	p := launch(t, r, task, handler, env, nil)
+	if p.init(ctx) != nil {
+		events = nil
+	}
+	for i, payload := range events {
+		event := &runtimeapi.Event{
+			RequestID:   fmt.Sprintf("request-%d", i+1),
+			FunctionARN: "arn:aws:lambda:us-east-1:123456789012:function:the-function",
+			Deadline:    time.Now().Add(10 * time.Second),
+			TraceID:     "Root=1-5bef4de7-ad49b0e87f6ef6c87fc2e700",
+			Payload:     []byte(payload),
+		}
+		// An event line may begin with the context it comes with.
+		if rest, ok := strings.CutPrefix(payload, "mobile "); ok {
+			event.ClientContext = `{"custom":{"foo":"bar"},"client":{"app_title":"T"},"env":{"fizz":"buzz"}}`
+			event.CognitoIdentity = `{"cognitoIdentityId":"i","cognitoIdentityPoolId":"p"}`
+			event.TenantID = "tenant"
+			event.Payload = []byte(rest)
+		} else if rest, ok := strings.CutPrefix(payload, "broken-context "); ok {
+			event.ClientContext = `{`
+			event.Payload = []byte(rest)
+		}
+		p.note("> %s", payload)
+		_ = p.invoke(ctx, event) // noted
+	}
+	return p.transcript()
+}
+
+func write(t testing.TB, name, content string) {
+	t.Helper()
+	if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(name, []byte(content), 0o644); err != nil {
+		t.Fatal(err)
+	}
+}

@@ -1,0 +1,190 @@
+package runtime_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"hotaru/runtime"
+	"hotaru/runtimeapi"
+)
+
+// catalog finds what is installed on the machine that runs the tests.
+var catalog = sync.OnceValue(func() *runtime.Catalog {
+	state, err := os.MkdirTemp("", "hotaru-runtime-test-")
+	if err != nil {
+		panic(err)
+	}
+	return &runtime.Catalog{Search: machine(), StateDir: state}
+})
+
+func machine() runtime.Search {
+	search := runtime.Search{Path: filepath.SplitList(os.Getenv("PATH"))}
+	if home, err := os.UserHomeDir(); err == nil {
+		search.Homes = append(search.Homes, home)
+	}
+	return search
+}
+
+func TestMain(m *testing.M) {
+	code := m.Run()
+	os.RemoveAll(catalog().StateDir)
+	os.Exit(code)
+}
+
+// resolve returns an installed runtime or skips the test.
+func resolve(t testing.TB, id string) *runtime.Runtime {
+	t.Helper()
+	r, err := catalog().Resolve(t.Context(), id)
+	if missing := (*runtime.MissingError)(nil); errors.As(err, &missing) {
+		t.Skip(err)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+// process is a runtime process on the host's own files, with a session.
+type process struct {
+	t       testing.TB
+	cmd     *exec.Cmd
+	session runtimeapi.Session
+	task    string
+	start   runtimeapi.Start
+	exited  chan struct{}
+
+	mu     sync.Mutex // guards out
+	out    bytes.Buffer
+	stdout bytes.Buffer
+}
+
+// Log makes a log record a line of the transcript.
+func (p *process) Log(record []byte) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	fmt.Fprintf(&p.out, "log %q\n", p.normal(string(record)))
+}
+
+func (p *process) note(format string, args ...any) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.out.WriteString(p.normal(fmt.Sprintf(format, args...)) + "\n")
+}
+
+// launch starts a runtime's bootstrap for the function in task. edit may change the program first.
+func launch(t testing.TB, r *runtime.Runtime, task, handler string, env []string, edit func(*runtime.Program)) *process {
+	t.Helper()
+	layers := filepath.Join(filepath.Dir(task), "opt")
+	program := r.Program(runtime.Options{TaskRoot: task, LayerRoot: layers, MemoryMB: 256})
+	if edit != nil {
+		edit(&program)
+	}
+	daemon, theirs, err := runtimeapi.Pair()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer theirs.Close()
+	p := &process{t: t, task: task, exited: make(chan struct{})}
+	p.cmd = &exec.Cmd{Path: program.Path, Args: program.Args, Env: program.Env, Dir: program.Dir,
+		ExtraFiles: []*os.File{theirs}, Stdout: &p.stdout, Stderr: &p.stdout}
+	p.session = runtimeapi.NewFrames(daemon, p)
+	p.start = runtimeapi.Start{Handler: handler, Env: append([]string{
+		"AWS_LAMBDA_FUNCTION_NAME=the-function", "AWS_LAMBDA_FUNCTION_VERSION=$LATEST",
+		"AWS_LAMBDA_FUNCTION_MEMORY_SIZE=256", "AWS_LAMBDA_LOG_GROUP_NAME=/aws/lambda/the-function",
+		"AWS_LAMBDA_LOG_STREAM_NAME=the-stream",
+	}, env...)}
+	if err := p.cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	go func() {
+		defer close(p.exited)
+		_ = p.cmd.Wait() // how it ended is in ProcessState
+	}()
+	t.Cleanup(p.stop)
+	return p
+}
+
+// stop ends the conversation, and the process if that does not end it.
+func (p *process) stop() {
+	p.session.Close()
+	select {
+	case <-p.exited:
+	case <-time.After(10 * time.Second):
+		p.t.Error("the runtime did not exit after its session was closed")
+		_ = p.cmd.Process.Kill()
+		<-p.exited
+	}
+}
+
+// init runs Init and notes its outcome.
+func (p *process) init(ctx context.Context) error {
+	err := p.session.Init(ctx, p.start)
+	var fault *runtimeapi.FunctionError
+	switch {
+	case errors.As(err, &fault):
+		p.note("init error %s %s", fault.Type, fault.Payload)
+	case err != nil:
+		p.note("init: %v", err)
+	default:
+		p.note("ready")
+	}
+	return err
+}
+
+// invoke runs one event and notes its outcome.
+func (p *process) invoke(ctx context.Context, event *runtimeapi.Event) error {
+	response, err := p.session.Invoke(ctx, event)
+	var fault *runtimeapi.FunctionError
+	if errors.As(err, &fault) {
+		p.note("error %s %s", fault.Type, fault.Payload)
+	}
+	if response != nil {
+		p.note("response %s %s", response.ContentType, response.Payload)
+	}
+	if errors.Is(err, runtimeapi.ErrRuntimeGone) {
+		p.note("gone")
+	} else if err != nil && fault == nil {
+		p.note("failed: %v", err)
+	}
+	return err
+}
+
+// transcript is what happened, without what differs from one run to the next.
+func (p *process) transcript() string {
+	p.stop()
+	if out := p.stdout.String(); out != "" {
+		for _, line := range strings.SplitAfter(p.normal(out), "\n") {
+			if line != "" {
+				fmt.Fprintf(&p.out, "stdout %q\n", line)
+			}
+		}
+	}
+	fmt.Fprintf(&p.out, "exit %d\n", p.cmd.ProcessState.ExitCode())
+	return p.out.String()
+}
+
+var (
+	timestamps = regexp.MustCompile(`\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{3})?Z`)
+	// positions in files that are not the function's say nothing about it.
+	positions = regexp.MustCompile(`((?:/var/runtime/|/var/lang/|node:|<frozen )[^:,"\\]*)(?::\d+)+|((?:/var/runtime/|/var/lang/|<frozen )[^"\\]*\\?"), line \d+`)
+	internals = regexp.MustCompile(`(,"    at [^"]*(node:|<anonymous>\)?|/var/runtime/)[^"]*")+`)
+)
+
+func (p *process) normal(text string) string {
+	text = strings.ReplaceAll(text, filepath.Dir(p.cmd.Args[len(p.cmd.Args)-1]), "/var/runtime")
+	text = strings.ReplaceAll(text, filepath.Dir(filepath.Dir(p.cmd.Path)), "/var/lang")
+	text = strings.ReplaceAll(text, p.task, "/var/task")
+	text = timestamps.ReplaceAllString(text, "<time>")
+	text = positions.ReplaceAllString(text, "$1$2")
+	return internals.ReplaceAllString(text, `,"    at <runtime>"`)
+}

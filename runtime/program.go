@@ -1,0 +1,154 @@
+package runtime
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"path/filepath"
+	"strings"
+
+	"hotaru/sandbox"
+)
+
+// Where Lambda has things.
+const (
+	taskRoot   = "/var/task"
+	layerRoot  = "/opt"
+	runtimeDir = "/var/runtime"
+	langDir    = "/var/lang"
+)
+
+const pythonMain = "bootstrap"
+
+// Program is how to start a runtime.
+type Program struct {
+	// Root is what the program must see. It is empty for a program that runs on the host's own files.
+	Root sandbox.Root
+	Path string
+	Args []string
+	// Env is what Lambda sets for every function of the runtime and what its interpreter needs to start,
+	// NAME=value. The function's own variables and its identity come after it.
+	Env []string
+	Dir string
+	// Frames says that the program talks frames over descriptor 3; otherwise it uses the HTTP Runtime API.
+	Frames bool
+	// Description is what INIT_START calls the runtime: "python:3.11.v7".
+	Description string
+	// VersionID is the last part of the runtime version's ARN: it changes with the interpreter and bootstrap.
+	VersionID string
+}
+
+// Options are what a program may depend on.
+type Options struct {
+	// MemoryMB is the function's memory: an interpreter's heap limit is fixed at its start. 0 means none.
+	MemoryMB int
+	// TaskRoot and LayerRoot are directories of the host, for a driver without mounts of its own. Empty
+	// means inside a sandbox: /var/task and /opt.
+	TaskRoot, LayerRoot string
+}
+
+// Program returns how to start the runtime.
+func (r *Runtime) Program(opt Options) Program {
+	host := opt.TaskRoot != ""
+	at := places{task: taskRoot, layers: layerRoot, runtime: runtimeDir, prefix: langDir}
+	if r.Interpreter != nil && (host || r.Interpreter.inUsr()) {
+		at.prefix = r.Interpreter.Prefix
+	}
+	if host {
+		at.task, at.layers, at.runtime = opt.TaskRoot, opt.LayerRoot, r.bootstrap
+	}
+	p := Program{Dir: at.task, Env: r.environment(at, host), Description: r.description(), VersionID: r.versionID()}
+	if !host {
+		p.Root = r.root()
+	}
+	if r.Interpreter == nil {
+		// Which file it is depends on the function's code: see Entrypoint.
+		p.Path = filepath.Join(at.task, "bootstrap")
+		p.Args = []string{p.Path}
+		return p
+	}
+	p.Frames = true
+	p.Path = at.prefix + strings.TrimPrefix(r.Interpreter.Path, r.Interpreter.Prefix)
+	switch r.Language {
+	case Python:
+		// -S: the bootstrap does of site what is needed, without looking through every installed package.
+		// -B: code is read-only, or the host's own.
+		p.Args = []string{p.Path, "-S", "-B", filepath.Join(at.runtime, pythonMain+".pyc")}
+	case NodeJS:
+		p.Args = append([]string{p.Path}, heapLimits(opt.MemoryMB)...)
+		p.Args = append(p.Args, filepath.Join(at.runtime, "bootstrap.js"))
+	}
+	return p
+}
+
+// Wrap returns the program as AWS_LAMBDA_EXEC_WRAPPER wants it: started by the wrapper, which gets the
+// original command as its arguments. A wrapper that is not there makes the runtime exit with status 127, as
+// on Lambda (https://docs.aws.amazon.com/lambda/latest/dg/runtimes-modify.html#runtime-wrapper).
+func (p Program) Wrap(wrapper string) Program {
+	p.Args = append([]string{"/bin/sh", "-c", `exec "$0" "$@"`, wrapper, p.Path}, p.Args[1:]...)
+	p.Path = "/bin/sh"
+	return p
+}
+
+// places are where a program sees things.
+type places struct{ task, layers, runtime, prefix string }
+
+// heapLimits leave an interpreter's heap a little less than the function's memory, so that it collects its
+// garbage before the kernel kills it.
+func heapLimits(memoryMB int) []string {
+	if memoryMB <= 0 {
+		return nil
+	}
+	return []string{fmt.Sprintf("--max-old-space-size=%d", memoryMB*9/10)}
+}
+
+// environment is what Lambda sets for every function of the runtime
+// (https://docs.aws.amazon.com/lambda/latest/dg/configuration-envvars.html#configuration-envvars-runtime).
+func (r *Runtime) environment(at places, host bool) []string {
+	path := "/usr/local/bin:/usr/bin:/bin:" + at.layers + "/bin"
+	libraries := []string{"/lib64", "/usr/lib64", at.runtime, at.runtime + "/lib", at.task, at.task + "/lib", at.layers + "/lib"}
+	if at.prefix != "/usr" {
+		path = at.prefix + "/bin:" + path
+		libraries = append([]string{at.prefix + "/lib"}, libraries...)
+	}
+	env := []string{
+		"LANG=" + r.catalog.locale(),
+		"TZ=:UTC",
+		"PATH=" + path,
+		"LD_LIBRARY_PATH=" + strings.Join(libraries, ":"),
+		"LAMBDA_TASK_ROOT=" + at.task,
+		"LAMBDA_RUNTIME_DIR=" + at.runtime,
+	}
+	if host {
+		env = append(env, "HOTARU_LAYER_ROOT="+at.layers)
+	}
+	switch r.Language {
+	case Python:
+		env = append(env, "AWS_EXECUTION_ENV=AWS_Lambda_"+r.ID, "PYTHONPATH="+at.runtime)
+	case NodeJS:
+		modules := []string{
+			at.layers + "/nodejs/node" + r.Version + "/node_modules", at.layers + "/nodejs/node_modules",
+			at.runtime + "/node_modules", at.runtime, at.task,
+		}
+		env = append(env, "AWS_EXECUTION_ENV=AWS_Lambda_"+r.ID, "NODE_PATH="+strings.Join(modules, ":"))
+	}
+	return env
+}
+
+func (r *Runtime) description() string {
+	if r.Interpreter == nil {
+		return r.ID
+	}
+	short, patch := r.Interpreter.Version, "0"
+	if i := strings.LastIndexByte(short, '.'); i >= 0 && r.Language == Python {
+		short, patch = short[:i], short[i+1:]
+	} else if major, rest, ok := strings.Cut(short, "."); ok {
+		short, patch = major, rest
+	}
+	return fmt.Sprintf("%s:%s.v%s", r.Language, short, patch)
+}
+
+func (r *Runtime) versionID() string {
+	sum := sha256.Sum256([]byte(r.ID + "\n" + filepath.Base(r.bootstrap) + "\n" + filepath.Base(r.skeleton)))
+	return hex.EncodeToString(sum[:])
+}

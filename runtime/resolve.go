@@ -1,0 +1,204 @@
+package runtime
+
+import (
+	"context"
+	"fmt"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+)
+
+// Catalog knows what this machine can run. It is safe for concurrent use; it looks at the machine when it is
+// first asked for a language, and remembers what programs are from one start of the daemon to the next.
+type Catalog struct {
+	// Search says where interpreters are looked for.
+	Search Search
+	// StateDir is a directory of the catalog's own, absolute: bootstraps, root skeletons, what programs are.
+	StateDir string
+	// Nearest lets a version that is not installed be served by the nearest one of the same language that is.
+	Nearest bool
+
+	once       sync.Once
+	prober     *prober
+	localeOnce sync.Once
+	localeName string
+
+	mu sync.Mutex // guards resolved
+	// resolved are the runtimes that were found; a missing one is looked for again each time, because it may
+	// have been installed since.
+	resolved map[string]*Runtime
+}
+
+// MissingError says that a runtime is Lambda's but cannot run here, and what to do about it.
+type MissingError struct {
+	Info Info
+	// Mend says what to install or set, as a sentence without its full stop; empty if nothing helps.
+	Mend string
+}
+
+func (e *MissingError) Error() string {
+	if e.Mend == "" {
+		return fmt.Sprintf("%s cannot run here: Hotaru has no bootstrap for it yet", e.Info.ID)
+	}
+	return fmt.Sprintf("%s is not installed here: %s", e.Info.ID, e.Mend)
+}
+
+// Runtime is a managed runtime that this machine can run.
+type Runtime struct {
+	Info
+	// Warning says that another version than asked for serves it; empty if not.
+	Warning string
+	// Interpreter is nil for a custom runtime.
+	Interpreter *Interpreter
+
+	catalog   *Catalog
+	bootstrap string // the directory with its bootstrap; empty for a custom runtime
+	skeleton  string // the directory of its root
+}
+
+// Resolve returns the runtime for an identifier. One that Lambda knows and this machine cannot run is a
+// *MissingError; one that Lambda does not know is an error of the caller's, who should have validated it.
+func (c *Catalog) Resolve(ctx context.Context, id string) (*Runtime, error) {
+	info, ok := Lookup(id)
+	if !ok {
+		return nil, fmt.Errorf("runtime: %q is no runtime of Lambda's", id)
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if r, ok := c.resolved[id]; ok {
+		return r, nil
+	}
+	r, err := c.resolve(ctx, info)
+	if err != nil {
+		return nil, err
+	}
+	if c.resolved == nil {
+		c.resolved = map[string]*Runtime{}
+	}
+	c.resolved[id] = r
+	return r, nil
+}
+
+func (c *Catalog) resolve(ctx context.Context, info Info) (*Runtime, error) {
+	c.once.Do(func() { c.prober = &prober{file: filepath.Join(c.StateDir, "interpreters.json")} })
+	skeleton, err := c.skeleton()
+	if err != nil {
+		return nil, err
+	}
+	r := &Runtime{Info: info, catalog: c, skeleton: skeleton}
+	if info.Language == Provided {
+		return r, nil
+	}
+	if !hasBootstrap(info) {
+		return nil, &MissingError{Info: info}
+	}
+	exact := func(in *Interpreter) bool { return serves(in.Version, info.Version) }
+	r.Interpreter, err = c.find(ctx, info.Language, programs(info.Language, info.Version), exact)
+	if err != nil {
+		return nil, err
+	}
+	if r.Interpreter == nil && c.Nearest {
+		if r.Interpreter, err = c.nearest(ctx, info); err != nil {
+			return nil, err
+		}
+		if r.Interpreter != nil {
+			r.Warning = fmt.Sprintf("%s is not installed here: %s %s serves it", info.ID, info.Language, r.Interpreter.Version)
+		}
+	}
+	if r.Interpreter == nil {
+		return nil, &MissingError{Info: info, Mend: c.mend(info)}
+	}
+	r.bootstrap, err = installBootstrap(ctx, filepath.Join(c.StateDir, "bootstraps"), r.Interpreter, runtimeDir)
+	if err != nil {
+		return nil, err
+	}
+	return r, nil
+}
+
+// hasBootstrap says whether a runtime is of a language and version that our bootstraps serve.
+func hasBootstrap(info Info) bool {
+	switch info.Language {
+	case Python:
+		return compareVersions(info.Version, oldestPython) >= 0
+	case NodeJS:
+		return compareVersions(info.Version, oldestNode) >= 0
+	default:
+		return false
+	}
+}
+
+// nearest returns the installed interpreter whose version is nearest to a runtime's, a newer one before an
+// older one: what was written for an older version mostly runs on a newer one.
+func (c *Catalog) nearest(ctx context.Context, info Info) (*Interpreter, error) {
+	var all []*Interpreter
+	names := programs(info.Language, "")
+	for _, other := range known {
+		if other.Language == info.Language && info.Language == Python && hasBootstrap(other) {
+			names = append(names, "python"+other.Version)
+		}
+	}
+	_, err := c.find(ctx, info.Language, names, func(in *Interpreter) bool {
+		if hasBootstrap(Info{Language: in.Language, Version: in.Version}) {
+			all = append(all, in)
+		}
+		return false
+	})
+	if err != nil || len(all) == 0 {
+		return nil, err
+	}
+	slices.SortStableFunc(all, func(a, b *Interpreter) int { return compareVersions(a.Version, b.Version) })
+	for _, in := range all {
+		if compareVersions(in.Version, info.Version) > 0 {
+			return in, nil
+		}
+	}
+	return all[len(all)-1], nil
+}
+
+// mend says how to get a runtime that is missing.
+func (c *Catalog) mend(info Info) string {
+	var how string
+	switch info.Language {
+	case Python:
+		how = fmt.Sprintf("install Python %[1]s (Debian: apt-get install python%[1]s, or pyenv install %[1]s)", info.Version)
+	case NodeJS:
+		how = fmt.Sprintf("install Node.js %[1]s (nvm install %[1]s, or the packages of nodejs.org)", info.Version)
+	}
+	if !c.Nearest {
+		how += " or serve with --runtimes=nearest"
+	}
+	return how
+}
+
+// Status is one runtime of Lambda's and whether it runs here.
+type Status struct {
+	Info
+	// Interpreter that would serve it; nil for a custom runtime.
+	Interpreter *Interpreter
+	// Err is a *MissingError, or why it could not be found out.
+	Err error
+	// Warning as Runtime's.
+	Warning string
+}
+
+// List says of every runtime whether it runs here. It may start each interpreter it finds once.
+func (c *Catalog) List(ctx context.Context) []Status {
+	var all []Status
+	for _, info := range known {
+		status := Status{Info: info}
+		r, err := c.Resolve(ctx, info.ID)
+		if err != nil {
+			status.Err = err
+		} else {
+			status.Interpreter, status.Warning = r.Interpreter, r.Warning
+		}
+		all = append(all, status)
+	}
+	return all
+}
+
+// inUsr says whether an interpreter is part of the host's /usr, which every root shows at its own place.
+func (in *Interpreter) inUsr() bool {
+	return in.Prefix == "/usr" || strings.HasPrefix(in.Prefix, "/usr/")
+}

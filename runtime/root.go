@@ -1,0 +1,178 @@
+package runtime
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"hotaru/sandbox"
+)
+
+// node is one entry of a root's skeleton.
+type node struct {
+	path    string // without the leading slash
+	mode    fs.FileMode
+	content string // of a file, or where a link leads
+}
+
+// caBundles are where systems keep all certificate authorities in one file.
+var caBundles = []string{
+	"/etc/ssl/certs/ca-certificates.crt", "/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem",
+	"/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/ca-bundle.pem", "/etc/ssl/cert.pem",
+}
+
+// caTargets are where programs look for them, Lambda's own place (Amazon Linux's) among them.
+var caTargets = []string{
+	"etc/ssl/cert.pem", "etc/pki/tls/certs/ca-bundle.crt", "etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem",
+}
+
+// layout is what every root is made of: our own /etc, the mount points, and the links and directories that
+// the host has beside /usr. It holds nothing of the host's but the shape of its /usr.
+func layout() []node {
+	nodes := []node{}
+	for _, dir := range []string{
+		"dev", "etc", "etc/alternatives", "etc/ld.so.conf.d", "etc/pki", "etc/pki/tls", "etc/pki/tls/certs",
+		"etc/pki/ca-trust", "etc/pki/ca-trust/extracted", "etc/pki/ca-trust/extracted/pem", "etc/ssl", "etc/ssl/certs",
+		"home", "mnt", "opt", "proc", "root", "run", "sys", "usr", "var", "var/lang", "var/lib", "var/runtime", "var/task",
+	} {
+		nodes = append(nodes, node{path: dir, mode: fs.ModeDir | 0o755})
+	}
+	for _, dir := range []string{"tmp", "var/tmp"} {
+		nodes = append(nodes, node{path: dir, mode: fs.ModeDir | fs.ModeSticky | 0o777})
+	}
+	for path, content := range map[string]string{
+		"etc/passwd":        "root:x:0:0:root:/root:/sbin/nologin\nnobody:x:65534:65534:nobody:/:/sbin/nologin\nsbx_user1051:x:1051:993::/home/sbx_user1051:/sbin/nologin\n",
+		"etc/group":         "root:x:0:\nnobody:x:65534:\nsbx_user1051:x:993:\n",
+		"etc/nsswitch.conf": "passwd: files\ngroup: files\nhosts: files dns\nservices: files\nprotocols: files\nnetworks: files\n",
+		"etc/hosts":         "127.0.0.1\tlocalhost\n::1\tlocalhost\n",
+		"etc/resolv.conf":   "",
+		"etc/ld.so.conf":    "/usr/local/lib\n",
+		"etc/timezone":      "UTC\n",
+	} {
+		nodes = append(nodes, node{path: path, mode: 0o644, content: content})
+	}
+	for _, path := range caTargets {
+		nodes = append(nodes, node{path: path, mode: 0o644})
+	}
+	nodes = append(nodes,
+		node{path: "etc/localtime", mode: fs.ModeSymlink, content: "../usr/share/zoneinfo/UTC"},
+		node{path: "etc/os-release", mode: fs.ModeSymlink, content: "../usr/lib/os-release"},
+		node{path: "etc/mtab", mode: fs.ModeSymlink, content: "/proc/self/mounts"},
+		node{path: "var/run", mode: fs.ModeSymlink, content: "../run"},
+	)
+	for _, name := range besideUsr {
+		info, err := os.Lstat("/" + name)
+		switch {
+		case err != nil:
+		case info.IsDir():
+			nodes = append(nodes, node{path: name, mode: fs.ModeDir | 0o755})
+		default:
+			nodes = append(nodes, node{path: name, mode: fs.ModeSymlink, content: "usr/" + name})
+		}
+	}
+	nodes = append(nodes, alternatives()...)
+	slices.SortFunc(nodes, func(a, b node) int { return strings.Compare(a.path, b.path) })
+	return nodes
+}
+
+// besideUsr are the directories that are links into /usr on most systems, and directories on the others.
+var besideUsr = []string{"bin", "lib", "lib32", "lib64", "libx32", "sbin"}
+
+// alternatives makes anew the links through /etc with which Debian names programs of /usr, awk among them.
+func alternatives() []node {
+	var nodes []node
+	entries, _ := os.ReadDir("/etc/alternatives") // there are none where it is missing
+	for _, entry := range entries {
+		target, err := os.Readlink("/etc/alternatives/" + entry.Name())
+		if err == nil && strings.HasPrefix(filepath.Clean(target), "/usr/") {
+			nodes = append(nodes, node{path: "etc/alternatives/" + entry.Name(), mode: fs.ModeSymlink, content: target})
+		}
+	}
+	return nodes
+}
+
+// skeleton returns the directory of the layout, which is made once and named for what is in it.
+func (c *Catalog) skeleton() (string, error) {
+	if !filepath.IsAbs(c.StateDir) {
+		return "", fmt.Errorf("runtime: StateDir %q is not absolute", c.StateDir)
+	}
+	nodes := layout()
+	sum := sha256.New()
+	for _, n := range nodes {
+		fmt.Fprintf(sum, "%q %o %q\n", n.path, n.mode, n.content)
+	}
+	name := hex.EncodeToString(sum.Sum(nil))[:16]
+	return buildOnce(filepath.Join(c.StateDir, "roots"), name, func(tmp string) error {
+		for _, n := range nodes {
+			if err := n.make(tmp); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+func (n node) make(root string) error {
+	path := filepath.Join(root, n.path)
+	switch n.mode.Type() {
+	case fs.ModeDir:
+		if err := os.Mkdir(path, 0o755); err != nil {
+			return err
+		}
+		return os.Chmod(path, n.mode) // whatever the umask
+	case fs.ModeSymlink:
+		return os.Symlink(n.content, path)
+	default:
+		return writeFile(path, []byte(n.content), n.mode)
+	}
+}
+
+// root is the root file system that the runtime's program needs.
+func (r *Runtime) root() sandbox.Root {
+	root := sandbox.Root{Dir: r.skeleton, Binds: []sandbox.Bind{{Source: "/usr", Target: "/usr"}}}
+	bind := func(source, target string) {
+		root.Binds = append(root.Binds, sandbox.Bind{Source: source, Target: target})
+	}
+	for _, name := range besideUsr {
+		if info, err := os.Lstat("/" + name); err == nil && info.IsDir() {
+			bind("/"+name, "/"+name)
+		}
+	}
+	if dir, err := filepath.EvalSymlinks("/etc/ssl/certs"); err == nil {
+		bind(dir, "/etc/ssl/certs")
+	}
+	for _, bundle := range caBundles {
+		if file, err := filepath.EvalSymlinks(bundle); err == nil {
+			for _, target := range caTargets {
+				bind(file, "/"+target)
+			}
+			break
+		}
+	}
+	if r.Interpreter != nil {
+		bind(r.bootstrap, runtimeDir)
+		if !r.Interpreter.inUsr() {
+			bind(r.Interpreter.Prefix, langDir)
+		}
+	}
+	return root
+}
+
+// locale is Lambda's locale where the host has it, else the one with the same characters that every C library
+// has: a locale that is missing makes programs fall back to ASCII.
+func (c *Catalog) locale() string {
+	c.localeOnce.Do(func() {
+		c.localeName = "C.UTF-8"
+		archive, _ := os.ReadFile("/usr/lib/locale/locale-archive") // often there is none
+		if isDirectory("/usr/lib/locale/en_US.utf8") || bytes.Contains(archive, []byte("en_US.utf8\x00")) {
+			c.localeName = "en_US.UTF-8"
+		}
+	})
+	return c.localeName
+}
