@@ -10,6 +10,7 @@ import (
 
 	"go.uber.org/goleak"
 
+	"hotaru/environment/environmenttest"
 	"hotaru/function"
 	"hotaru/sandbox"
 )
@@ -18,9 +19,9 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // start makes an environment whose runtime is program.
 func start(t *testing.T, timeoutSeconds int,
-	program func(ctx context.Context, p *fakeProgram) sandbox.ExitStatus) (*Environment, *fakeDriver, *memoryLog) {
+	program func(ctx context.Context, p *environmenttest.Program) sandbox.ExitStatus) (*Environment, *environmenttest.Driver, *environmenttest.Log) {
 	t.Helper()
-	driver, log := &fakeDriver{t: t, program: program}, &memoryLog{}
+	driver, log := &environmenttest.Driver{Run: program}, &environmenttest.Log{}
 	env, err := Create(t.Context(), Config{
 		ID: "env-1",
 		Version: &function.Version{
@@ -51,26 +52,13 @@ func invoke(t *testing.T, env *Environment, requestID string) *Outcome {
 	return outcome
 }
 
-// echo answers every event with itself and what it printed.
-func echo(ctx context.Context, p *fakeProgram) sandbox.ExitStatus {
-	printf(p.stdout, "init\n")
-	for {
-		id, event, ok := p.next(ctx)
-		if !ok {
-			return sandbox.ExitStatus{}
-		}
-		printf(p.stdout, "handling %s\nno end", event)
-		p.respond(ctx, id, event)
-	}
-}
-
 // numbers replaces what differs from run to run.
 var numbers = regexp.MustCompile(`\d+\.\d+ ms|Billed Duration: \d+ ms|\d{4}-\d\d-\d\dT[0-9:.]+Z`)
 
 func normal(log string) string { return numbers.ReplaceAllString(log, "N") }
 
 func TestColdThenWarm(t *testing.T) {
-	env, driver, log := start(t, 3, echo)
+	env, driver, log := start(t, 3, environmenttest.Echo)
 	first, second := invoke(t, env, "r1"), invoke(t, env, "r2")
 	if !first.Cold || first.InitDuration == 0 || second.Cold || second.InitDuration != 0 {
 		t.Errorf("cold, init duration: first %v %v, second %v %v", first.Cold, first.InitDuration, second.Cold, second.InitDuration)
@@ -91,13 +79,13 @@ no end
 END RequestId: r2
 REPORT RequestId: r2	Duration: N	N	Memory Size: 128 MB	Max Memory Used: 36 MB	
 `
-	if got := normal(log.text()); got != want {
+	if got := normal(log.Text()); got != want {
 		t.Errorf("log:\n%s\nwant:\n%s", got, want)
 	}
 	if got := normal(string(second.LogTail)); got != want[strings.Index(want, "START RequestId: r2"):] {
 		t.Errorf("tail:\n%s", got)
 	}
-	limits := driver.boxes[0].limits
+	limits := driver.Sandboxes()[0].Limits()
 	if last := limits[len(limits)-1]; limits[0].MilliCPU != 0 || last.MilliCPU != function.MilliCPU(128) {
 		t.Errorf("CPU limits: %+v", limits)
 	}
@@ -106,7 +94,7 @@ REPORT RequestId: r2	Duration: N	N	Memory Size: 128 MB	Max Memory Used: 36 MB
 func TestExitsAndErrors(t *testing.T) {
 	for _, tc := range []struct {
 		name    string
-		program func(ctx context.Context, p *fakeProgram) sandbox.ExitStatus
+		program func(ctx context.Context, p *environmenttest.Program) sandbox.ExitStatus
 		payload string
 		kind    string
 		log     string
@@ -114,13 +102,13 @@ func TestExitsAndErrors(t *testing.T) {
 	}{
 		{
 			name: "reported error",
-			program: func(ctx context.Context, p *fakeProgram) sandbox.ExitStatus {
+			program: func(ctx context.Context, p *environmenttest.Program) sandbox.ExitStatus {
 				for {
-					id, _, ok := p.next(ctx)
+					id, _, ok := p.Next(ctx)
 					if !ok {
 						return sandbox.ExitStatus{}
 					}
-					p.fail(ctx, "/invocation/"+id+"/error", "ValueError", `{"errorMessage":"boom"}`)
+					p.Fail(ctx, "/invocation/"+id+"/error", "ValueError", `{"errorMessage":"boom"}`)
 				}
 			},
 			payload: `{"errorMessage":"boom"}`, kind: "ValueError",
@@ -128,8 +116,8 @@ func TestExitsAndErrors(t *testing.T) {
 		},
 		{
 			name: "exit in the handler",
-			program: func(ctx context.Context, p *fakeProgram) sandbox.ExitStatus {
-				p.next(ctx)
+			program: func(ctx context.Context, p *environmenttest.Program) sandbox.ExitStatus {
+				p.Next(ctx)
 				return sandbox.ExitStatus{Code: 3}
 			},
 			payload: `{"errorType":"Runtime.ExitError","errorMessage":"RequestId: r1 Error: Runtime exited with error: exit status 3"}`,
@@ -139,7 +127,7 @@ func TestExitsAndErrors(t *testing.T) {
 		},
 		{
 			name: "exit without a reason during Init, twice",
-			program: func(context.Context, *fakeProgram) sandbox.ExitStatus {
+			program: func(context.Context, *environmenttest.Program) sandbox.ExitStatus {
 				return sandbox.ExitStatus{}
 			},
 			payload: `{"errorType":"Runtime.ExitError","errorMessage":"RequestId: r1 Error: Runtime exited without providing a reason"}`,
@@ -149,8 +137,8 @@ func TestExitsAndErrors(t *testing.T) {
 		},
 		{
 			name: "init error, reported",
-			program: func(ctx context.Context, p *fakeProgram) sandbox.ExitStatus {
-				p.fail(ctx, "/init/error", "Runtime.ImportModuleError", `{"errorMessage":"no module"}`)
+			program: func(ctx context.Context, p *environmenttest.Program) sandbox.ExitStatus {
+				p.Fail(ctx, "/init/error", "Runtime.ImportModuleError", `{"errorMessage":"no module"}`)
 				return sandbox.ExitStatus{Code: 1}
 			},
 			payload: `{"errorMessage":"no module"}`, kind: "Runtime.ImportModuleError",
@@ -164,11 +152,11 @@ func TestExitsAndErrors(t *testing.T) {
 			if outcome.FunctionError != "Unhandled" || outcome.ErrorType != tc.kind || string(outcome.Payload) != tc.payload {
 				t.Errorf("outcome: %s %s %s", outcome.FunctionError, outcome.ErrorType, outcome.Payload)
 			}
-			if got := normal(log.text()); !strings.Contains(got, tc.log) {
+			if got := normal(log.Text()); !strings.Contains(got, tc.log) {
 				t.Errorf("log:\n%s\nwant in it:\n%s", got, tc.log)
 			}
-			if driver.resets != tc.resets {
-				t.Errorf("resets: %d, want %d", driver.resets, tc.resets)
+			if driver.Resets() != tc.resets {
+				t.Errorf("resets: %d, want %d", driver.Resets(), tc.resets)
 			}
 			if !env.Alive() {
 				t.Error("the environment is closed")
@@ -179,27 +167,27 @@ func TestExitsAndErrors(t *testing.T) {
 
 // A failed Init is repeated inside the invocation, and may succeed there.
 func TestInitSucceedsTheSecondTime(t *testing.T) {
-	env, _, log := start(t, 3, func(ctx context.Context, p *fakeProgram) sandbox.ExitStatus {
-		if p.start == 1 {
+	env, _, log := start(t, 3, func(ctx context.Context, p *environmenttest.Program) sandbox.ExitStatus {
+		if p.Start == 1 {
 			return sandbox.ExitStatus{Code: 1}
 		}
-		return echo(ctx, p)
+		return environmenttest.Echo(ctx, p)
 	})
 	if outcome := invoke(t, env, "r1"); outcome.FunctionError != "" || string(outcome.Payload) != "1" {
 		t.Errorf("outcome: %+v", outcome)
 	}
-	if got := normal(log.text()); !strings.Contains(got, "Phase: init\tStatus: error\tError Type: Runtime.ExitError\ninit\nSTART") {
+	if got := normal(log.Text()); !strings.Contains(got, "Phase: init\tStatus: error\tError Type: Runtime.ExitError\ninit\nSTART") {
 		t.Errorf("log:\n%s", got)
 	}
 }
 
 func TestTimeoutKeepsTheSandbox(t *testing.T) {
-	env, driver, log := start(t, 1, func(ctx context.Context, p *fakeProgram) sandbox.ExitStatus {
-		if p.start > 1 {
-			return echo(ctx, p)
+	env, driver, log := start(t, 1, func(ctx context.Context, p *environmenttest.Program) sandbox.ExitStatus {
+		if p.Start > 1 {
+			return environmenttest.Echo(ctx, p)
 		}
-		p.next(ctx)
-		printf(p.stdout, "waiting\n")
+		p.Next(ctx)
+		p.Printf("waiting\n")
 		<-ctx.Done()
 		return sandbox.ExitStatus{}
 	})
@@ -210,22 +198,22 @@ func TestTimeoutKeepsTheSandbox(t *testing.T) {
 	}
 	const want = "waiting\nN r1 Task timed out after 1.00 seconds\n\nEND RequestId: r1\nREPORT RequestId: r1\t" +
 		"Duration: N\tN\tMemory Size: 128 MB\tMax Memory Used: 36 MB\tInit Duration: N\tStatus: timeout\n"
-	if got := normal(log.text()); !strings.HasSuffix(got, want) {
+	if got := normal(log.Text()); !strings.HasSuffix(got, want) {
 		t.Errorf("log:\n%s\nwant at its end:\n%s", got, want)
 	}
 	if again := invoke(t, env, "r2"); !again.Cold || again.FunctionError != "" {
 		t.Errorf("after a timeout: %+v", again)
 	}
-	if len(driver.boxes) != 1 {
-		t.Errorf("%d sandboxes: a reset must keep the sandbox and so its /tmp", len(driver.boxes))
+	if len(driver.Sandboxes()) != 1 {
+		t.Errorf("%d sandboxes: a reset must keep the sandbox and so its /tmp", len(driver.Sandboxes()))
 	}
 }
 
 // Close during an invocation cuts it off; nothing hangs and the environment stays closed.
 func TestCloseCutsAnInvocation(t *testing.T) {
 	handling := make(chan struct{})
-	env, _, _ := start(t, 30, func(ctx context.Context, p *fakeProgram) sandbox.ExitStatus {
-		if _, _, ok := p.next(ctx); ok {
+	env, _, _ := start(t, 30, func(ctx context.Context, p *environmenttest.Program) sandbox.ExitStatus {
+		if _, _, ok := p.Next(ctx); ok {
 			close(handling)
 		}
 		<-ctx.Done()

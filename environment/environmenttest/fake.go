@@ -1,0 +1,266 @@
+// Package environmenttest plays the sandbox and the runtime process of an execution environment, so that
+// environments and those who use them can be tested without either. It must not be imported outside of tests.
+package environmenttest
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	"hotaru/sandbox"
+)
+
+// Driver makes sandboxes whose programs are goroutines of the test.
+type Driver struct {
+	// Run is the program that Start starts; ctx ends when it is killed.
+	Run Main
+
+	mu     sync.Mutex
+	boxes  []*Sandbox
+	resets int
+}
+
+// Main is a program: what it returns is how it exited.
+type Main func(ctx context.Context, p *Program) sandbox.ExitStatus
+
+// Program is a runtime process as the test plays it: a client of the Runtime API.
+type Program struct {
+	// Env is its environment, and Stdout where it prints.
+	Env    []string
+	Stdout io.Writer
+	// Start counts the starts in this sandbox from 1.
+	Start int
+
+	api string
+}
+
+// Sandbox is a sandbox without walls.
+type Sandbox struct {
+	driver   *Driver
+	spec     sandbox.Spec
+	listener net.Listener
+
+	mu        sync.Mutex
+	starts    int
+	processes []*process
+	limits    []sandbox.Limits
+	destroyed bool
+}
+
+type process struct {
+	cancel context.CancelFunc
+	done   chan struct{}
+	status sandbox.ExitStatus
+}
+
+// Sandboxes are those made so far.
+func (d *Driver) Sandboxes() []*Sandbox {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.boxes
+}
+
+// Resets is how often a sandbox was reset.
+func (d *Driver) Resets() int {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.resets
+}
+
+// Limits are those set so far, in order.
+func (s *Sandbox) Limits() []sandbox.Limits {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.limits
+}
+
+// Destroyed says whether the sandbox is gone.
+func (s *Sandbox) Destroyed() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.destroyed
+}
+
+// The methods below implement sandbox.Driver, sandbox.Sandbox and sandbox.Process.
+
+func (d *Driver) Name() string                       { return "fake" }
+func (d *Driver) Capabilities() []sandbox.Capability { return nil }
+func (d *Driver) Sweep(context.Context) error        { return nil }
+func (d *Driver) Close() error                       { return nil }
+
+func (d *Driver) Create(_ context.Context, spec sandbox.Spec) (sandbox.Sandbox, error) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return nil, err
+	}
+	sb := &Sandbox{driver: d, spec: spec, listener: l}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.boxes = append(d.boxes, sb)
+	return sb, nil
+}
+
+func (s *Sandbox) ID() string                                   { return s.spec.ID }
+func (s *Sandbox) Listener(string) net.Listener                 { return s.listener }
+func (s *Sandbox) Attach(context.Context, []sandbox.Bind) error { return nil }
+func (s *Sandbox) Freeze(context.Context) error                 { return nil }
+func (s *Sandbox) Thaw(context.Context) error                   { return nil }
+func (s *Sandbox) Stats(context.Context) (sandbox.Stats, error) {
+	return sandbox.Stats{MemoryBytes: 36<<20 - 1}, nil
+}
+
+func (s *Sandbox) SetLimits(_ context.Context, l sandbox.Limits) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.limits = append(s.limits, l)
+	return nil
+}
+
+func (s *Sandbox) Start(_ context.Context, cmd sandbox.Command) (sandbox.Process, error) {
+	fd, err := syscall.Dup(int(cmd.Stdout.Fd()))
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	p := &process{cancel: cancel, done: make(chan struct{})}
+	s.mu.Lock()
+	s.starts++
+	start := s.starts
+	s.processes = append(s.processes, p)
+	s.mu.Unlock()
+	go func() {
+		defer close(p.done)
+		defer syscall.Close(fd)
+		p.status = s.driver.Run(ctx, &Program{
+			api: "http://" + s.listener.Addr().String() + "/2018-06-01/runtime",
+			Env: cmd.Env, Stdout: fdWriter(fd), Start: start,
+		})
+		if ctx.Err() != nil {
+			p.status = sandbox.ExitStatus{Signal: syscall.SIGKILL}
+		}
+	}()
+	return p, nil
+}
+
+func (s *Sandbox) Reset(context.Context) error {
+	s.driver.mu.Lock()
+	s.driver.resets++
+	s.driver.mu.Unlock()
+	s.kill()
+	return nil
+}
+
+func (s *Sandbox) kill() {
+	s.mu.Lock()
+	processes := s.processes
+	s.processes = nil
+	s.mu.Unlock()
+	for _, p := range processes {
+		p.cancel()
+		<-p.done
+	}
+}
+
+func (s *Sandbox) Destroy(context.Context) error {
+	s.kill()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.destroyed {
+		return nil
+	}
+	s.destroyed = true
+	return s.listener.Close()
+}
+
+func (p *process) Signal(syscall.Signal) error { return nil }
+func (p *process) Done() <-chan struct{}       { return p.done }
+func (p *process) Status() sandbox.ExitStatus  { return p.status }
+
+type fdWriter int
+
+func (w fdWriter) Write(b []byte) (int, error) { return syscall.Write(int(w), b) }
+
+// Next asks for an event. ok is false when the process has been killed.
+func (p *Program) Next(ctx context.Context) (requestID string, event string, ok bool) {
+	response, err := p.do(ctx, http.MethodGet, "/invocation/next", "", nil)
+	if err != nil {
+		return "", "", false
+	}
+	return response.Header.Get("Lambda-Runtime-Aws-Request-Id"), response.body, true
+}
+
+// Respond answers an event.
+func (p *Program) Respond(ctx context.Context, requestID, body string) {
+	_, _ = p.do(ctx, http.MethodPost, "/invocation/"+requestID+"/response", body, nil)
+}
+
+// Fail reports an error of the given type at "/init/error" or "/invocation/ID/error".
+func (p *Program) Fail(ctx context.Context, path, kind, body string) {
+	_, _ = p.do(ctx, http.MethodPost, path, body, map[string]string{"Lambda-Runtime-Function-Error-Type": kind})
+}
+
+type answered struct {
+	*http.Response
+	body string
+}
+
+func (p *Program) do(ctx context.Context, method, path, body string, header map[string]string) (*answered, error) {
+	request, err := http.NewRequestWithContext(ctx, method, p.api+path, strings.NewReader(body))
+	if err != nil {
+		return nil, err
+	}
+	for name, value := range header {
+		request.Header.Set(name, value)
+	}
+	transport := &http.Transport{DisableKeepAlives: true}
+	response, err := transport.RoundTrip(request)
+	if err != nil {
+		return nil, err
+	}
+	defer response.Body.Close()
+	text, err := io.ReadAll(response.Body)
+	return &answered{response, string(text)}, err
+}
+
+// Log is an environment.Log that a test can read.
+type Log struct {
+	mu      sync.Mutex
+	records []string
+}
+
+// Append implements environment.Log.
+func (l *Log) Append(_ time.Time, record []byte) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.records = append(l.records, string(bytes.Clone(record)))
+}
+
+// Text is everything logged so far.
+func (l *Log) Text() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return strings.Join(l.records, "")
+}
+
+// Printf prints as the program.
+func (p *Program) Printf(format string, args ...any) { _, _ = fmt.Fprintf(p.Stdout, format, args...) }
+
+// Echo is a program that answers every event with itself and prints a line and the start of another.
+func Echo(ctx context.Context, p *Program) sandbox.ExitStatus {
+	p.Printf("init\n")
+	for {
+		id, event, ok := p.Next(ctx)
+		if !ok {
+			return sandbox.ExitStatus{}
+		}
+		p.Printf("handling %s\nno end", event)
+		p.Respond(ctx, id, event)
+	}
+}
