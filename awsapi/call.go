@@ -1,5 +1,3 @@
-// Package awsapi is the AWS wire: shapes and routes generated from the service models, protocols, validation,
-// error encoding and signatures. It must not know what any operation does.
 package awsapi
 
 import "context"

@@ -31,3 +31,6 @@ func Errorf(code, format string, args ...any) *Error {
 func (e *Error) Error() string        { return e.Code + ": " + e.Message }
 func (e *Error) ErrorCode() string    { return e.Code }
 func (e *Error) ErrorMessage() string { return e.Message }
+
+// ErrorFields are further members of the error's shape. Any APIError may have them.
+func (e *Error) ErrorFields() map[string]any { return e.Fields }

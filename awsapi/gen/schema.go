@@ -42,6 +42,7 @@ func (g *generator) schema(b *bytes.Buffer) error {
 }
 
 // writeFields writes the fields of a composite literal that are not their zero value. A raw value is written as it is.
+// It panics on a value of another type: a mistake in this program.
 func writeFields(b *bytes.Buffer, pairs ...any) {
 	for i := 0; i < len(pairs); i += 2 {
 		switch v := pairs[i+1].(type) {

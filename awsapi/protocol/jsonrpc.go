@@ -1,0 +1,55 @@
+package protocol
+
+import (
+	"net/http"
+	"reflect"
+
+	"hotaru/awsapi"
+	"hotaru/awsapi/internal/jsonwire"
+)
+
+// jsonRPC is awsJson1_0 and awsJson1_1 (https://smithy.io/2.0/aws/protocols/aws-json-1_1-protocol.html).
+type jsonRPC struct{ contentType string }
+
+func (jsonRPC) Decode(op *Operation, r *Request, input reflect.Value) error {
+	if len(r.Body) == 0 {
+		return nil
+	}
+	if err := epochDecoder.Decode(r.Body, whole(op.Input), input); err != nil {
+		return malformed(err)
+	}
+	return nil
+}
+
+func (j jsonRPC) Encode(op *Operation, output reflect.Value, _ string) (*Answer, error) {
+	a := &Answer{Status: op.Status, Header: make(http.Header, 4)}
+	a.Header["Content-Type"] = []string{j.contentType}
+	if op.Operation.Output != 0 {
+		a.Body = epochEncoder.AppendStructure(make([]byte, 0, 512), op.Output, output)
+	}
+	return a, nil
+}
+
+func (j jsonRPC) EncodeFailure(service *awsapi.Service, f *Failure, _ string) *Answer {
+	a := &Answer{Status: f.Status, Header: make(http.Header, 4)}
+	a.Header["Content-Type"] = []string{j.contentType}
+	if service.QueryCompatible {
+		fault := "Sender"
+		if !f.Sender {
+			fault = "Receiver"
+		}
+		a.Header["X-Amzn-Query-Error"] = []string{f.Code + ";" + fault}
+	}
+	b := append(jsonwire.AppendString([]byte("{"), "__type"), ':')
+	b = jsonwire.AppendString(b, errorNamespace(service)+f.Name)
+	a.Body = appendFailure(b, f, a.Header)
+	return a
+}
+
+// errorNamespace stands before the shape's name in __type where the protocol is awsJson1_0; awsJson1_1 has none.
+func errorNamespace(service *awsapi.Service) string {
+	if service.JSONVersion == "1.0" {
+		return "com.amazonaws." + service.Name + "#"
+	}
+	return ""
+}

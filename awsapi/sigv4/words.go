@@ -1,0 +1,81 @@
+package sigv4
+
+import (
+	"fmt"
+	"net/http"
+	"strings"
+
+	"hotaru/awsapi"
+)
+
+// words are the codes that a family of protocols uses for refusals. The texts are the same for all.
+type words struct {
+	missingCode, missingText                              string
+	unknownCode, expiredCode, invalidCode, incompleteCode string
+}
+
+func wordsFor(expect Expect) words {
+	if expect.Query {
+		return words{
+			missingCode: "MissingAuthenticationToken", missingText: "Request is missing Authentication Token",
+			unknownCode: "InvalidClientTokenId", expiredCode: "ExpiredToken", invalidCode: "SignatureDoesNotMatch",
+			incompleteCode: "IncompleteSignature",
+		}
+	}
+	return words{
+		missingCode: "MissingAuthenticationTokenException", missingText: "Missing Authentication Token",
+		unknownCode: "UnrecognizedClientException", expiredCode: "ExpiredTokenException",
+		invalidCode: "InvalidSignatureException", incompleteCode: "IncompleteSignatureException",
+	}
+}
+
+func refuse(code, text string) error {
+	return &awsapi.Error{Code: code, Message: text, Status: http.StatusForbidden}
+}
+
+func (w words) missing() error { return refuse(w.missingCode, w.missingText) }
+
+func (w words) unknownKey() error {
+	return refuse(w.unknownCode, "The security token included in the request is invalid.")
+}
+
+func (w words) expiredToken() error {
+	return refuse(w.expiredCode, "The security token included in the request is expired")
+}
+
+func (w words) mismatch() error {
+	return refuse(w.invalidCode, "The request signature we calculated does not match the signature you provided. "+
+		"Check your AWS Secret Access Key and signing method. Consult the service documentation for details.")
+}
+
+func (w words) invalid(format string, args ...any) error {
+	return refuse(w.invalidCode, fmt.Sprintf(format, args...))
+}
+
+func (w words) incomplete(format string, args ...any) error {
+	return refuse(w.incompleteCode, fmt.Sprintf(format, args...))
+}
+
+func (w words) signatureA() error {
+	return refuse(w.incompleteCode, "Signature Version 4A ("+algorithmA+") is not supported here: sign with "+algorithm+".")
+}
+
+// need is a part that a signature must have.
+type need struct{ what, value string }
+
+// required refuses with all parts that are missing.
+func (w words) required(prefix string, needs []need, end string) error {
+	var missing []string
+	for _, n := range needs {
+		if n.value == "" {
+			missing = append(missing, prefix+" "+n.what+".")
+		}
+	}
+	if missing == nil {
+		return nil
+	}
+	return refuse(w.incompleteCode, strings.Join(append(missing, end), " "))
+}
+
+// Mismatch is the refusal of a body that is not the one that was signed.
+func Mismatch(expect Expect) error { return wordsFor(expect).mismatch() }
