@@ -9,10 +9,12 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
 	"time"
+	"unicode/utf8"
 
 	"hotaru/runtime"
 	"hotaru/runtimeapi"
@@ -149,7 +151,11 @@ func (p *process) invoke(ctx context.Context, event *runtimeapi.Event) error {
 		p.note("error %s %s", fault.Type, fault.Payload)
 	}
 	if response != nil {
-		p.note("response %s %s", response.ContentType, response.Payload)
+		payload := string(response.Payload)
+		if strings.ContainsFunc(payload, func(r rune) bool { return r == utf8.RuneError || r < ' ' }) {
+			payload = strconv.Quote(payload)
+		}
+		p.note("response %s %s", response.ContentType, payload)
 	}
 	if errors.Is(err, runtimeapi.ErrRuntimeGone) {
 		p.note("gone")

@@ -57,7 +57,7 @@ func (r *Runtime) Program(opt Options) Program {
 	if host {
 		at.task, at.layers, at.runtime = opt.TaskRoot, opt.LayerRoot, r.bootstrap
 	}
-	p := Program{Dir: at.task, Env: r.environment(at, host), Description: r.description(), VersionID: r.versionID()}
+	p := Program{Dir: at.task, Env: r.environment(at, host), Description: r.description(), VersionID: r.VersionID()}
 	if !host {
 		p.Root = r.root()
 	}
@@ -148,7 +148,8 @@ func (r *Runtime) description() string {
 	return fmt.Sprintf("%s:%s.v%s", r.Language, short, patch)
 }
 
-func (r *Runtime) versionID() string {
+// VersionID is the last part of the runtime version's ARN: it changes with the interpreter and the bootstrap.
+func (r *Runtime) VersionID() string {
 	sum := sha256.Sum256([]byte(r.ID + "\n" + filepath.Base(r.bootstrap) + "\n" + filepath.Base(r.skeleton)))
 	return hex.EncodeToString(sum[:])
 }

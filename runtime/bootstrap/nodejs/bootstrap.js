@@ -91,7 +91,7 @@ function patchConsole() {
   console.error = at('ERROR');
   console.fatal = at('FATAL');
   logError = json
-    ? (_title, err) => console.error(err instanceof Error ? err : new Error(err))
+    ? (_title, err) => console.error(err instanceof Error ? err : new Error(describe(err).errorMessage))
     : (title, err) => console.error(title, logged(err));
 }
 
@@ -136,6 +136,7 @@ class Invocation {
   constructor(head) {
     this.head = head;
     this.waitsForEmptyLoop = true;
+    this.calledBack = false;
   }
 
   // finish sends what ends the invocation, together with the request for the next event. Only the first
@@ -167,8 +168,10 @@ class Invocation {
     this.finish(ERROR, body.errorType, Buffer.from(JSON.stringify(body)));
   }
 
-  // callback is the handler's third argument.
+  // callback is the handler's third argument. Only its first call counts.
   callback(err, result) {
+    if (this.calledBack) return;
+    this.calledBack = true;
     if (err !== undefined && err !== null) return this.fail(err);
     if (!this.waitsForEmptyLoop) return this.succeed(result);
     if (current === this) whenIdle = () => this.succeed(result);

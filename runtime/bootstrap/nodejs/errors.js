@@ -45,8 +45,8 @@ function describe(err) {
 
 // logged is an error as a log line shows it, with the fields the function gave it.
 function logged(err) {
-  if (!(err instanceof Error)) err = new Error(err);
   try {
+    if (!(err instanceof Error)) err = new Error(err);
     return '\t' + JSON.stringify(err, (_key, value) => (value instanceof Error ? fields(value) : value));
   } catch (_) {
     return '\t' + JSON.stringify(describe(err));
