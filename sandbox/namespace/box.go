@@ -1,0 +1,286 @@
+//go:build linux && (amd64 || arm64)
+
+package namespace
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"sync"
+	"sync/atomic"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+
+	"hotaru/sandbox"
+	"hotaru/sandbox/namespace/cgroup"
+	"hotaru/sandbox/namespace/wire"
+)
+
+// box is one sandbox.
+//
+//	made -> (running <-> frozen) -> ended (stage-1 died) -> destroyed
+//
+// Lock order: op, then mu.
+type box struct {
+	driver  *Driver
+	id      string
+	number  int
+	pid     int // stage-1's; 0 before it was started
+	group   *cgroup.Group
+	oom     *cgroup.OOMWatch
+	control *control
+
+	op     chan struct{} // holds one token while an operation is under way; guards the fields up to the next space
+	frozen bool
+	// started and attached decide over Attach.
+	started, attached bool
+
+	oomSeen atomic.Int64 // kills for lack of memory that have been dealt with
+
+	mu        sync.Mutex // guards the fields up to the next space
+	ended     bool       // Destroy has begun
+	reaped    bool       // stage-1 has been waited for
+	listeners map[string]net.Listener
+	processes map[uint64]*process // not yet ended, by the id of the request that started them
+
+	dying     chan struct{} // closed when Destroy begins
+	gone      chan struct{} // closed when stage-1, and so everything inside, has ended and been waited for
+	destroyed chan struct{} // closed when nothing is left
+	routines  sync.WaitGroup
+}
+
+func (b *box) ID() string { return b.id }
+
+// Listener returns the listener for an address inside.
+func (b *box) Listener(address string) net.Listener {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if listener, found := b.listeners[address]; found {
+		return listener
+	}
+	return nil
+}
+
+// begin waits for its turn to change the sandbox. The context it returns also ends when Destroy begins.
+func (b *box) begin(ctx context.Context) (context.Context, func(), error) {
+	if err := ctx.Err(); err != nil {
+		return nil, nil, err
+	}
+	select {
+	case <-b.dying:
+		return nil, nil, sandbox.ErrDestroyed
+	default:
+	}
+	select {
+	case b.op <- struct{}{}:
+	case <-b.dying:
+		return nil, nil, sandbox.ErrDestroyed
+	case <-ctx.Done():
+		return nil, nil, ctx.Err()
+	}
+	merged, cancel := context.WithCancelCause(ctx)
+	quit := make(chan struct{})
+	var watch sync.WaitGroup
+	watch.Go(func() {
+		select {
+		case <-b.dying:
+			cancel(sandbox.ErrDestroyed)
+		case <-quit:
+		}
+	})
+	end := func() {
+		close(quit)
+		watch.Wait()
+		cancel(nil)
+		<-b.op
+	}
+	return merged, end, nil
+}
+
+// Attach moves more mounts in.
+func (b *box) Attach(ctx context.Context, binds []sandbox.Bind) error {
+	if err := sandbox.ValidateBinds(binds); err != nil {
+		return err
+	}
+	ctx, end, err := b.begin(ctx)
+	if err != nil {
+		return err
+	}
+	defer end()
+	switch {
+	case b.started && b.attached:
+		return sandbox.ErrSealed
+	case b.frozen:
+		return sandbox.ErrFrozen
+	}
+	m := &mounts{}
+	defer m.close()
+	if err := m.addBinds(binds); err != nil {
+		return err
+	}
+	// Sealed even if it fails half-way: what is inside by then is not known.
+	b.attached = b.started
+	request := wire.Attach{Mounts: m.targets}
+	id := b.control.newID()
+	if _, err := b.control.call(ctx, id, request.Encode(id), m.files); err != nil {
+		return fmt.Errorf("sandbox: attach: %w", err)
+	}
+	return nil
+}
+
+// Start has stage-1 start a process.
+func (b *box) Start(ctx context.Context, cmd sandbox.Command) (sandbox.Process, error) {
+	if err := cmd.Validate(); err != nil {
+		return nil, err
+	}
+	ctx, end, err := b.begin(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer end()
+	if b.frozen {
+		return nil, sandbox.ErrFrozen
+	}
+	request := wire.Start{Path: cmd.Path, Dir: cmd.Dir, Args: cmd.Args, Env: cmd.Env, FilesCount: uint32(len(cmd.Files))}
+	if request.Dir == "" {
+		request.Dir = "/"
+	}
+	var files []*os.File
+	if cmd.Stdout != nil {
+		request.HasStdout, files = true, append(files, cmd.Stdout)
+	}
+	if cmd.Stderr != nil {
+		request.HasStderr, files = true, append(files, cmd.Stderr)
+	}
+	files = append(files, cmd.Files...)
+
+	id := b.control.newID()
+	p := &process{box: b, id: id, done: make(chan struct{})}
+	// Its end may be reported before its start is.
+	b.mu.Lock()
+	b.processes[id] = p
+	b.mu.Unlock()
+	b.started = true
+	if _, err := b.control.call(ctx, id, request.Encode(id), files); err != nil {
+		return nil, b.startFailed(ctx, p, cmd.Path, err)
+	}
+	return p, nil
+}
+
+// startFailed makes sure that what did not start in the caller's eyes does not run.
+func (b *box) startFailed(ctx context.Context, p *process, path string, err error) error {
+	var refused *stageError
+	if ctx.Err() != nil {
+		// The request is on its way and requests are done in order: this meets the process or nobody.
+		_ = p.send(syscall.SIGKILL)
+		return err
+	}
+	b.mu.Lock()
+	delete(b.processes, p.id)
+	b.mu.Unlock()
+	if errors.As(err, &refused) && refused.stage == "exec" {
+		switch refused.errno {
+		case unix.ENOENT, unix.EACCES, unix.ENOTDIR, unix.ENOEXEC, unix.ELOOP:
+			return fmt.Errorf("%w: %s: %w", sandbox.ErrNotFound, path, refused.errno)
+		}
+	}
+	return err
+}
+
+// Reset kills everything but stage-1.
+func (b *box) Reset(ctx context.Context) error {
+	ctx, end, err := b.begin(ctx)
+	if err != nil {
+		return err
+	}
+	defer end()
+	if b.frozen {
+		if err := b.group.Thaw(); err != nil {
+			return fmt.Errorf("sandbox: %w", err)
+		}
+		b.frozen = false
+	}
+	return b.killAll(ctx)
+}
+
+// killAll is to be called with the operation's token. The ends of the processes are reported before the answer.
+func (b *box) killAll(ctx context.Context) error {
+	request := wire.Reset{}
+	id := b.control.newID()
+	if _, err := b.control.call(ctx, id, request.Encode(id), nil); err != nil {
+		return fmt.Errorf("sandbox: reset: %w", err)
+	}
+	kills, err := b.group.OOMKills()
+	if err != nil {
+		return fmt.Errorf("sandbox: %w", err)
+	}
+	b.oomSeen.Store(kills)
+	return nil
+}
+
+// SetLimits replaces the limits.
+func (b *box) SetLimits(ctx context.Context, limits sandbox.Limits) error {
+	if err := limits.Validate(); err != nil {
+		return err
+	}
+	_, end, err := b.begin(ctx)
+	if err != nil {
+		return err
+	}
+	defer end()
+	if err := b.group.SetLimits(groupLimits(limits)); err != nil {
+		return fmt.Errorf("sandbox: %w", err)
+	}
+	return nil
+}
+
+// Freeze stops everything inside, stage-1 included.
+func (b *box) Freeze(ctx context.Context) error {
+	ctx, end, err := b.begin(ctx)
+	if err != nil {
+		return err
+	}
+	defer end()
+	if b.frozen {
+		return nil
+	}
+	if err := b.group.Freeze(ctx); err != nil {
+		return fmt.Errorf("sandbox: %w", err)
+	}
+	b.frozen = true
+	return nil
+}
+
+// Thaw undoes Freeze.
+func (b *box) Thaw(ctx context.Context) error {
+	_, end, err := b.begin(ctx)
+	if err != nil {
+		return err
+	}
+	defer end()
+	if !b.frozen {
+		return nil
+	}
+	if err := b.group.Thaw(); err != nil {
+		return fmt.Errorf("sandbox: %w", err)
+	}
+	b.frozen = false
+	return nil
+}
+
+// Stats reads the control groups. Stage-1's threads are not counted.
+func (b *box) Stats(ctx context.Context) (sandbox.Stats, error) {
+	_, end, err := b.begin(ctx)
+	if err != nil {
+		return sandbox.Stats{}, err
+	}
+	defer end()
+	usage, err := b.group.Usage()
+	if err != nil {
+		return sandbox.Stats{}, fmt.Errorf("sandbox: %w", err)
+	}
+	return sandbox.Stats{MemoryBytes: usage.MemoryBytes, CPUTime: usage.CPUTime, PIDs: usage.PIDs}, nil
+}

@@ -1,0 +1,237 @@
+//go:build linux
+
+package cgroup
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strconv"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// Limits bound a group. Zero means no limit.
+type Limits struct {
+	MemoryBytes int64
+	MilliCPU    int64
+	PIDs        int64
+}
+
+// Usage is what a group uses now.
+type Usage struct {
+	MemoryBytes int64 // anonymous, shared and kernel memory; no page cache
+	CPUTime     time.Duration
+	PIDs        int64
+}
+
+// Parent holds all groups of one daemon. It is safe for concurrent use.
+type Parent struct {
+	layout Layout
+	roles  []role
+	// mkdir and rmdir are the kernel's; a test of version 2 on a host without it gives its own, which make
+	// the files that the kernel would make.
+	mkdir func(dir string) error
+	rmdir func(dir string) error
+}
+
+// Open makes the parent directories of the layout where they are missing, with the controllers handed down.
+func Open(layout Layout) (*Parent, error) {
+	p := &Parent{layout: layout, roles: layout.dirs(), mkdir: kernelMkdir, rmdir: unix.Rmdir}
+	return p, p.open()
+}
+
+func kernelMkdir(dir string) error { return os.Mkdir(dir, 0o755) }
+
+func (p *Parent) open() error {
+	for _, r := range p.roles {
+		if err := p.mkdir(r.dir); err != nil && !errors.Is(err, fs.ErrExist) {
+			return fmt.Errorf("cgroup: %w", err)
+		}
+		if !r.v2 {
+			continue
+		}
+		for _, dir := range []string{filepath.Dir(r.dir), r.dir} {
+			if err := p.delegate(dir); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// delegate lets the children of a version 2 group have the controllers that we use.
+func (p *Parent) delegate(dir string) error {
+	for _, c := range []struct {
+		name string
+		role role
+	}{{"memory", p.layout.memory}, {"cpu", p.layout.cpu}, {"pids", p.layout.pids}} {
+		if !c.role.v2 {
+			continue
+		}
+		if err := write(dir, "cgroup.subtree_control", "+"+c.name); err != nil {
+			return fmt.Errorf("cgroup: hand the %s controller down from %s: %w", c.name, dir, err)
+		}
+	}
+	return nil
+}
+
+// Dirs are the parent directories; what is in them is this daemon's alone.
+func (p *Parent) Dirs() []string {
+	dirs := make([]string, 0, len(p.roles))
+	for _, r := range p.roles {
+		dirs = append(dirs, r.dir)
+	}
+	return dirs
+}
+
+// Close removes the parent directories. Groups must be gone.
+func (p *Parent) Close() error {
+	var failures []error
+	for _, r := range p.roles {
+		if err := p.rmdir(r.dir); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			failures = append(failures, fmt.Errorf("cgroup: remove %s: %w", r.dir, err))
+		}
+	}
+	return errors.Join(failures...)
+}
+
+// Enforces says which limits a group of this layout has.
+func (p *Parent) Enforces() (memory, cpu, pids, freeze bool) {
+	return p.layout.memory.dir != "", p.layout.cpu.dir != "", p.layout.pids.dir != "", p.layout.freezer.dir != ""
+}
+
+// Group is one control group: a directory of the same name in each hierarchy.
+type Group struct {
+	parent *Parent
+	name   string
+	limits Limits // last set
+}
+
+// Create makes a group without processes. On an error nothing is left.
+func (p *Parent) Create(name string, limits Limits) (*Group, error) {
+	g := &Group{parent: p, name: name}
+	for _, r := range p.roles {
+		if err := p.mkdir(g.in(r)); err != nil {
+			return nil, errors.Join(fmt.Errorf("cgroup: %w", err), g.Remove(context.Background()))
+		}
+	}
+	if err := g.SetLimits(limits); err != nil {
+		return nil, errors.Join(err, g.Remove(context.Background()))
+	}
+	return g, nil
+}
+
+func (g *Group) in(r role) string { return filepath.Join(r.dir, g.name) }
+
+// OpenUnified opens the version 2 directory for CLONE_INTO_CGROUP; nil where there is none.
+func (g *Group) OpenUnified() (*os.File, error) {
+	if g.parent.layout.unified.dir == "" {
+		return nil, nil
+	}
+	fd, err := unix.Open(g.in(g.parent.layout.unified), unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return nil, fmt.Errorf("cgroup: %w", err)
+	}
+	return os.NewFile(uintptr(fd), "cgroup"), nil
+}
+
+// Join moves a process into the group in every version 1 hierarchy: version 2 took it at its birth.
+func (g *Group) Join(pid int) error {
+	for _, r := range g.parent.roles {
+		if r.v2 {
+			continue
+		}
+		if err := write(g.in(r), "cgroup.procs", strconv.Itoa(pid)); err != nil {
+			return fmt.Errorf("cgroup: join: %w", err)
+		}
+	}
+	return nil
+}
+
+// Remove removes the group's directories. Its processes must have ended; the kernel may need a moment more to
+// see that, so a busy directory is tried again until the context ends.
+func (g *Group) Remove(ctx context.Context) error {
+	var failures []error
+	for _, r := range g.parent.roles {
+		if err := removeDir(ctx, g.in(r), g.parent.rmdir); err != nil {
+			failures = append(failures, fmt.Errorf("cgroup: remove %s: %w", g.in(r), err))
+		}
+	}
+	return errors.Join(failures...)
+}
+
+func removeDir(ctx context.Context, dir string, rmdir func(string) error) error {
+	for wait := 50 * time.Microsecond; ; wait = min(2*wait, 20*time.Millisecond) {
+		err := rmdir(dir)
+		if err == nil || errors.Is(err, fs.ErrNotExist) {
+			return nil
+		}
+		if !errors.Is(err, unix.EBUSY) {
+			return err
+		}
+		if pause(ctx, wait) != nil {
+			return err
+		}
+	}
+}
+
+// pause waits for what the kernel has no event for.
+func pause(ctx context.Context, wait time.Duration) error {
+	timer := time.NewTimer(wait)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// write writes a control file in one call, as the kernel wants it.
+func write(dir, file, value string) error {
+	path := filepath.Join(dir, file)
+	fd, err := unix.Open(path, unix.O_WRONLY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return &fs.PathError{Op: "open", Path: path, Err: err}
+	}
+	defer unix.Close(fd)
+	for {
+		_, err = unix.Write(fd, []byte(value))
+		if err == nil {
+			return nil
+		}
+		if err != unix.EINTR {
+			return &fs.PathError{Op: "write " + value + " to", Path: path, Err: err}
+		}
+	}
+}
+
+// read reads a control file; they are small.
+func read(dir, file string) (string, error) {
+	path := filepath.Join(dir, file)
+	fd, err := unix.Open(path, unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return "", &fs.PathError{Op: "open", Path: path, Err: err}
+	}
+	defer unix.Close(fd)
+	var content []byte
+	buf := make([]byte, 4096)
+	for {
+		n, err := unix.Read(fd, buf)
+		if err == unix.EINTR {
+			continue
+		}
+		if err != nil {
+			return "", &fs.PathError{Op: "read", Path: path, Err: err}
+		}
+		if n == 0 {
+			return string(content), nil
+		}
+		content = append(content, buf[:n]...)
+	}
+}

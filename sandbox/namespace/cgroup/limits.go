@@ -1,0 +1,125 @@
+//go:build linux
+
+package cgroup
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"strconv"
+)
+
+// cpuPeriod is the span of time over which CPU time is rationed, in microseconds: the kernel's default.
+const cpuPeriod = 100_000
+
+// SetLimits replaces the limits, all or none. Less memory than is in use is an error.
+func (g *Group) SetLimits(limits Limits) error {
+	// Memory alone can refuse what is well-formed, so it comes first.
+	if err := g.setMemory(limits.MemoryBytes); err != nil {
+		return err
+	}
+	if err := errors.Join(g.setCPU(limits.MilliCPU), g.setPIDs(limits.PIDs)); err != nil {
+		return errors.Join(err, g.setMemory(g.limits.MemoryBytes), g.setCPU(g.limits.MilliCPU), g.setPIDs(g.limits.PIDs))
+	}
+	g.limits = limits
+	return nil
+}
+
+func (g *Group) setMemory(bytes int64) error {
+	r := g.parent.layout.memory
+	if r.dir == "" || bytes == g.limits.MemoryBytes {
+		return nil
+	}
+	lowers := bytes != 0 && (g.limits.MemoryBytes == 0 || bytes < g.limits.MemoryBytes)
+	if lowers {
+		usage, err := g.memory()
+		if err != nil {
+			return err
+		}
+		if usage > bytes {
+			return fmt.Errorf("cgroup: %d bytes are in use, more than the limit of %d", usage, bytes)
+		}
+	}
+	if r.v2 {
+		return g.setMemoryV2(bytes)
+	}
+	return g.setMemoryV1(bytes, lowers)
+}
+
+func (g *Group) setMemoryV2(bytes int64) error {
+	dir := g.in(g.parent.layout.memory)
+	// Absent where the kernel has no swap accounting, and then there is no swap to use up.
+	if err := write(dir, "memory.swap.max", "0"); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("cgroup: %w", err)
+	}
+	if err := write(dir, "memory.max", orMax(bytes)); err != nil {
+		return fmt.Errorf("cgroup: %w", err)
+	}
+	return nil
+}
+
+// setMemoryV1 keeps memory alone at most memory with swap, as the kernel demands, in the order that never
+// breaks it on the way.
+func (g *Group) setMemoryV1(bytes int64, lowers bool) error {
+	dir := g.in(g.parent.layout.memory)
+	value := "-1"
+	if bytes > 0 {
+		value = strconv.FormatInt(bytes, 10)
+	}
+	steps := []string{"memory.memsw.limit_in_bytes", "memory.limit_in_bytes"}
+	if lowers {
+		steps[0], steps[1] = steps[1], steps[0]
+	}
+	for _, file := range steps {
+		err := write(dir, file, value)
+		if errors.Is(err, fs.ErrNotExist) && file != "memory.limit_in_bytes" {
+			err = write(dir, "memory.swappiness", "0") // no swap accounting: at least do not swap
+		}
+		if err != nil {
+			return fmt.Errorf("cgroup: %w", err)
+		}
+	}
+	return nil
+}
+
+func (g *Group) setCPU(milli int64) error {
+	r := g.parent.layout.cpu
+	if r.dir == "" || milli == g.limits.MilliCPU && milli == 0 {
+		return nil
+	}
+	quota := milli * cpuPeriod / 1000
+	if milli > 0 {
+		quota = max(quota, 1000) // the kernel's least
+	}
+	var err error
+	switch {
+	case r.v2:
+		err = write(g.in(r), "cpu.max", orMax(quota)+" "+strconv.Itoa(cpuPeriod))
+	case milli == 0:
+		err = write(g.in(r), "cpu.cfs_quota_us", "-1")
+	default:
+		err = write(g.in(r), "cpu.cfs_quota_us", strconv.FormatInt(quota, 10))
+	}
+	if err != nil {
+		return fmt.Errorf("cgroup: %w", err)
+	}
+	return nil
+}
+
+func (g *Group) setPIDs(most int64) error {
+	r := g.parent.layout.pids
+	if r.dir == "" || most == g.limits.PIDs {
+		return nil
+	}
+	if err := write(g.in(r), "pids.max", orMax(most)); err != nil {
+		return fmt.Errorf("cgroup: %w", err)
+	}
+	return nil
+}
+
+func orMax(value int64) string {
+	if value == 0 {
+		return "max"
+	}
+	return strconv.FormatInt(value, 10)
+}

@@ -1,0 +1,209 @@
+//go:build linux && (amd64 || arm64)
+
+package namespace
+
+import (
+	"context"
+	"errors"
+	"os"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"hotaru/sandbox"
+	"hotaru/sandbox/namespace/wire"
+)
+
+// process is one process inside.
+type process struct {
+	box    *box
+	id     uint64
+	done   chan struct{}
+	status sandbox.ExitStatus // valid once done is closed
+}
+
+// Signal has stage-1 signal the process.
+func (p *process) Signal(sig syscall.Signal) error {
+	select {
+	case <-p.done:
+		return os.ErrProcessDone
+	default:
+	}
+	err := p.send(sig)
+	if errors.Is(err, sandbox.ErrEnded) {
+		return os.ErrProcessDone
+	}
+	return err
+}
+
+func (p *process) send(sig syscall.Signal) error {
+	if sig < 0 || sig > 64 {
+		return syscall.EINVAL
+	}
+	m := wire.Signal{Number: uint32(sig)}
+	return p.box.control.send(m.Encode(p.id), nil)
+}
+
+func (p *process) Done() <-chan struct{} { return p.done }
+
+func (p *process) Status() sandbox.ExitStatus { return p.status }
+
+// exited takes the report of a process's end.
+func (b *box) exited(id uint64, raw uint32) bool {
+	wait := syscall.WaitStatus(raw)
+	status := sandbox.ExitStatus{Code: wait.ExitStatus()}
+	if wait.Signaled() {
+		status = sandbox.ExitStatus{Signal: wait.Signal()}
+		status.OOMKilled = status.Signal == syscall.SIGKILL && b.ranOutOfMemory()
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	p, known := b.processes[id]
+	if !known {
+		return false
+	}
+	delete(b.processes, id)
+	p.status = status
+	close(p.done)
+	return true
+}
+
+// ranOutOfMemory says whether the kernel has killed in this sandbox since it was made or reset.
+func (b *box) ranOutOfMemory() bool {
+	kills, err := b.group.OOMKills()
+	if err != nil {
+		b.driver.log.Warn("reading out-of-memory kills", "sandbox", b.id, "error", err)
+	}
+	return kills > b.oomSeen.Load()
+}
+
+// kill kills stage-1 unless it has been waited for: then its number is another's.
+func (b *box) kill() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if !b.reaped {
+		_ = syscall.Kill(b.pid, syscall.SIGKILL)
+	}
+}
+
+// listen is the goroutine that hears stage-1 until it has ended, and then waits for it: process 1 is the last of
+// its pid namespace to be gone.
+func (b *box) listen() {
+	if err := b.control.read(); err != nil {
+		b.driver.log.Error("sandbox killed", "sandbox", b.id, "error", err)
+	}
+	b.kill()
+	b.reap()
+	end := sandbox.ExitStatus{Signal: syscall.SIGKILL, OOMKilled: b.ranOutOfMemory()}
+	b.mu.Lock()
+	for id, p := range b.processes {
+		delete(b.processes, id)
+		p.status = end
+		close(p.done)
+	}
+	b.mu.Unlock()
+	close(b.gone)
+}
+
+// reap waits for stage-1, first without taking its number away, which kill still needs.
+func (b *box) reap() {
+	for unix.Waitid(unix.P_PID, b.pid, nil, unix.WEXITED|unix.WNOWAIT, nil) == unix.EINTR {
+		continue
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for {
+		if _, err := syscall.Wait4(b.pid, nil, 0, nil); !errors.Is(err, syscall.EINTR) {
+			break
+		}
+	}
+	b.reaped = true
+}
+
+// watchMemory is the goroutine that kills the rest when the kernel has killed one process for lack of memory:
+// half a process tree is of no use to anybody.
+func (b *box) watchMemory() {
+	for b.oom.Next() {
+		if err := b.outOfMemory(); err != nil && !errors.Is(err, sandbox.ErrDestroyed) && !errors.Is(err, sandbox.ErrEnded) {
+			b.driver.log.Warn("killing after running out of memory", "sandbox", b.id, "error", err)
+		}
+	}
+}
+
+func (b *box) outOfMemory() error {
+	// Version 1 tells just before the kernel kills, and frees memory instead of killing if it can.
+	for wait := 100 * time.Microsecond; !b.ranOutOfMemory(); wait *= 2 {
+		if wait > 100*time.Millisecond {
+			return nil
+		}
+		select {
+		case <-time.After(wait):
+		case <-b.dying:
+			return nil
+		}
+	}
+	ctx, end, err := b.begin(context.Background())
+	if err != nil {
+		return err
+	}
+	defer end()
+	if !b.ranOutOfMemory() { // a reset came first
+		return nil
+	}
+	return b.killAll(ctx)
+}
+
+// Destroy kills everything and removes every trace.
+func (b *box) Destroy(ctx context.Context) error {
+	b.mu.Lock()
+	first := !b.ended
+	b.ended = true
+	b.mu.Unlock()
+	if !first {
+		select {
+		case <-b.destroyed:
+			return nil
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	close(b.dying)
+	b.op <- struct{}{} // whoever has it sees that the sandbox is dying; never given back
+	return b.remove()
+}
+
+// remove gives back what make acquired, as far as it got. Giving up half-way would leave something that nobody
+// owns, so only the removal of control groups is bounded.
+func (b *box) remove() error {
+	var failures []error
+	if b.pid != 0 {
+		// A process that version 1 has frozen does not die.
+		failures = append(failures, b.group.Thaw())
+		// The end of process 1 is the end of its pid namespace, and nobody inside can be outside that.
+		b.kill()
+		<-b.gone
+		b.control.conn.Close()
+	}
+	if b.oom != nil {
+		b.oom.Close()
+	}
+	b.routines.Wait()
+	b.mu.Lock()
+	for _, listener := range b.listeners {
+		listener.Close()
+	}
+	b.mu.Unlock()
+	if b.group != nil {
+		ctx, cancel := context.WithTimeout(context.Background(), removeTimeout)
+		failures = append(failures, b.group.Remove(ctx))
+		cancel()
+	}
+	failures = append(failures, b.driver.state.removeSandbox(b.id))
+	err := errors.Join(failures...)
+	if err == nil {
+		b.driver.forget(b.id, b.number)
+	}
+	close(b.destroyed)
+	return err
+}

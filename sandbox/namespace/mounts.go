@@ -1,0 +1,86 @@
+//go:build linux && (amd64 || arm64)
+
+package namespace
+
+import (
+	"errors"
+	"fmt"
+	"os"
+
+	"golang.org/x/sys/unix"
+
+	"hotaru/sandbox"
+)
+
+// mounts collects detached mounts, made here with the host's privilege, to be moved into place by stage-1, which
+// has none outside. So stage-1 needs no way to the host's directories, whatever their modes.
+type mounts struct {
+	targets []string // of files[1:]; files[0] is the root
+	files   []*os.File
+}
+
+const readOnly = unix.MOUNT_ATTR_RDONLY | unix.MOUNT_ATTR_NOSUID | unix.MOUNT_ATTR_NODEV
+
+// add makes a detached copy of the mount at a path of the host.
+func (m *mounts) add(source, target string, attributes uint64) error {
+	fd, err := unix.OpenTree(unix.AT_FDCWD, source, unix.OPEN_TREE_CLONE|unix.OPEN_TREE_CLOEXEC|unix.AT_RECURSIVE)
+	if err != nil {
+		return fmt.Errorf("sandbox: mount %s: %w", source, err)
+	}
+	m.files = append(m.files, os.NewFile(uintptr(fd), source))
+	m.targets = append(m.targets, target)
+	err = unix.MountSetattr(fd, "", unix.AT_EMPTY_PATH|unix.AT_RECURSIVE, &unix.MountAttr{Attr_set: attributes, Propagation: unix.MS_PRIVATE})
+	if err != nil {
+		return fmt.Errorf("sandbox: mount %s: %w", source, err)
+	}
+	return nil
+}
+
+func (m *mounts) addBinds(binds []sandbox.Bind) error {
+	for _, bind := range binds {
+		if err := m.add(bind.Source, bind.Target, readOnly); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// close drops what was not moved. The mounts that were stay.
+func (m *mounts) close() {
+	for _, file := range m.files {
+		file.Close()
+	}
+}
+
+// mountsFor makes all mounts of a sandbox, in the order in which they go over each other.
+func (s *state) mountsFor(spec *sandbox.Spec, tmp string) (*mounts, error) {
+	m := &mounts{}
+	err := func() error {
+		if spec.Root.Dir == "" {
+			return errors.New("sandbox: the namespace driver needs a root directory")
+		}
+		if err := m.add(spec.Root.Dir, "/", readOnly); err != nil {
+			return err
+		}
+		if err := m.addBinds(spec.Root.Binds); err != nil {
+			return err
+		}
+		if err := m.add(s.path("dev"), "/dev", readOnly|unix.MOUNT_ATTR_NOEXEC); err != nil {
+			return err
+		}
+		for _, device := range devices {
+			if err := m.add("/dev/"+device, "/dev/"+device, unix.MOUNT_ATTR_RDONLY|unix.MOUNT_ATTR_NOSUID|unix.MOUNT_ATTR_NOEXEC); err != nil {
+				return err
+			}
+		}
+		if err := m.add(tmp, "/tmp", unix.MOUNT_ATTR_NOSUID|unix.MOUNT_ATTR_NODEV); err != nil {
+			return err
+		}
+		return m.addBinds(spec.Binds)
+	}()
+	if err != nil {
+		m.close()
+		return nil, err
+	}
+	return m, nil
+}

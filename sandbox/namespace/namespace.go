@@ -1,0 +1,216 @@
+//go:build linux && (amd64 || arm64)
+
+// Package namespace is the sandbox driver for Linux: namespaces, control groups, a system call filter and
+// Landlock around every sandbox, with a tiny init of our own (stage-1) inside. It needs root and Linux 5.12. It
+// must not know functions, runtimes or AWS.
+//
+// Who does what:
+//
+//	driver   (this process)   control groups, clone, detached read-only mounts, records, sweeping
+//	stage-1  (process 1)      mounts and listeners inside, starting, reaping, killing; never runs user code
+//	user code                 an unprivileged user that exists nowhere else, behind filter and Landlock
+package namespace
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"sync"
+
+	"hotaru/sandbox"
+	"hotaru/sandbox/namespace/cgroup"
+	"hotaru/sandbox/namespace/seccomp"
+)
+
+// Config is what the driver needs to know.
+type Config struct {
+	// StateDir is an absolute directory that belongs to this driver alone: /tmp of every sandbox and records
+	// for Sweep. It is made with mode 0700 where it is missing, and locked.
+	StateDir string
+	// Stage1 is the init program; nil means the one embedded in this binary.
+	Stage1 []byte
+	Log    *slog.Logger
+}
+
+// Error is an error of this driver that callers tell apart with errors.Is.
+type Error string
+
+func (e Error) Error() string { return string(e) }
+
+// The errors of New.
+const (
+	// ErrNotRoot says that the driver was not started as root.
+	ErrNotRoot Error = "sandbox: the namespace driver needs root"
+	// ErrNoStage1 says that the binary was built without its init program.
+	ErrNoStage1 Error = "sandbox: this binary has no stage-1 for this architecture: run make build"
+	// ErrInUse says that another driver has the state directory.
+	ErrInUse Error = "sandbox: the state directory is in use"
+)
+
+// Driver makes sandboxes from namespaces.
+type Driver struct {
+	log      *slog.Logger
+	state    *state
+	cgroups  *cgroup.Parent
+	stage1   *os.File // sealed memfd
+	filter   []byte
+	landlock bool
+	spawner  *spawner
+
+	capabilities []sandbox.Capability
+
+	mu      sync.Mutex
+	boxes   map[string]*box // by Spec.ID; reserved (nil) while being made
+	numbers numbers
+	closed  bool
+	making  sync.WaitGroup // Creates under way; added to under mu while not closed
+}
+
+var _ sandbox.Driver = (*Driver)(nil)
+
+// New probes the host, locks the state directory and makes the driver. Close it.
+func New(config Config) (*Driver, error) {
+	if os.Geteuid() != 0 {
+		return nil, ErrNotRoot
+	}
+	image := config.Stage1
+	if image == nil {
+		var err error
+		if image, err = embedded(); err != nil {
+			return nil, err
+		}
+	}
+	program, err := seccomp.Program()
+	if err != nil {
+		return nil, err
+	}
+	d := &Driver{log: config.Log, filter: seccomp.Bytes(program), landlock: hasLandlock(), boxes: map[string]*box{}}
+	if d.state, err = openState(config.StateDir); err != nil {
+		return nil, err
+	}
+	if err := d.open(image); err != nil {
+		return nil, errors.Join(err, d.release())
+	}
+	d.capabilities = d.probe()
+	return d, nil
+}
+
+// open acquires what release gives back.
+func (d *Driver) open(image []byte) error {
+	layout, err := cgroup.Detect(d.state.name)
+	if err != nil {
+		return err
+	}
+	if d.cgroups, err = cgroup.Open(layout); err != nil {
+		return err
+	}
+	if err := d.state.recordCgroups(d.cgroups.Dirs()); err != nil {
+		return err
+	}
+	if d.stage1, err = seal(image); err != nil {
+		return err
+	}
+	d.numbers = newNumbers(d.state.name)
+	d.spawner = startSpawner()
+	return nil
+}
+
+func (d *Driver) release() error {
+	var failures []error
+	if d.spawner != nil {
+		d.spawner.stop()
+	}
+	if d.stage1 != nil {
+		failures = append(failures, d.stage1.Close())
+	}
+	if d.cgroups != nil {
+		failures = append(failures, d.cgroups.Close())
+	}
+	return errors.Join(append(failures, d.state.close())...)
+}
+
+// Name is "namespace".
+func (d *Driver) Name() string { return "namespace" }
+
+// Capabilities lists what this host lets the driver enforce, as probed by New.
+func (d *Driver) Capabilities() []sandbox.Capability {
+	return append([]sandbox.Capability(nil), d.capabilities...)
+}
+
+// Sweep removes what a dead daemon left under this state directory.
+func (d *Driver) Sweep(ctx context.Context) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if len(d.boxes) > 0 {
+		return errors.New("sandbox: sweep before the first sandbox is made, not after")
+	}
+	if err := d.state.sweep(ctx); err != nil {
+		return err
+	}
+	// The sweep took our own parent directories along.
+	layout, err := cgroup.Detect(d.state.name)
+	if err != nil {
+		return err
+	}
+	if d.cgroups, err = cgroup.Open(layout); err != nil {
+		return err
+	}
+	return d.state.recordCgroups(d.cgroups.Dirs())
+}
+
+// Close destroys every sandbox, those that are being made included, and gives the state directory back.
+func (d *Driver) Close() error {
+	d.mu.Lock()
+	if d.closed {
+		d.mu.Unlock()
+		return nil
+	}
+	d.closed = true
+	d.mu.Unlock()
+	d.making.Wait()
+	d.mu.Lock()
+	boxes := make([]*box, 0, len(d.boxes))
+	for _, b := range d.boxes {
+		boxes = append(boxes, b)
+	}
+	d.mu.Unlock()
+	var failures []error
+	for _, b := range boxes {
+		failures = append(failures, b.Destroy(context.Background()))
+	}
+	return errors.Join(append(failures, d.release())...)
+}
+
+// reserve takes an ID and a number for a sandbox that is then made: call making.Done when it is, or is not.
+func (d *Driver) reserve(id string) (int, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.closed {
+		return 0, errors.New("sandbox: the driver is closed")
+	}
+	if _, taken := d.boxes[id]; taken {
+		return 0, fmt.Errorf("sandbox: %q exists already", id)
+	}
+	number, err := d.numbers.take()
+	if err != nil {
+		return 0, err
+	}
+	d.boxes[id] = nil
+	d.making.Add(1)
+	return number, nil
+}
+
+func (d *Driver) enter(b *box) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.boxes[b.id] = b
+}
+
+func (d *Driver) forget(id string, number int) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	delete(d.boxes, id)
+	d.numbers.give(number)
+}

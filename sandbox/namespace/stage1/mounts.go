@@ -1,0 +1,129 @@
+//go:build linux
+
+package main
+
+import (
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// enterRoot makes the detached mount root the root of this namespace, mounts the others and /proc in it, and
+// leaves the host's mounts behind.
+func enterRoot(root int, targets []string, mounts []int) (string, syscall.Errno) {
+	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
+		return "private propagation", errnoOf(err)
+	}
+	// A new /proc is allowed only while the host's whole one is still in this namespace.
+	proc, err := newProc()
+	if err != nil {
+		return "proc", errnoOf(err)
+	}
+	defer unix.Close(proc)
+	// Any directory that every host has will do for the moment between here and pivot_root.
+	if err := unix.MoveMount(root, "", unix.AT_FDCWD, "/proc", unix.MOVE_MOUNT_F_EMPTY_PATH); err != nil {
+		return "root", errnoOf(err)
+	}
+	if err := unix.Fchdir(root); err != nil {
+		return "root", errnoOf(err)
+	}
+	// Old and new root in one place: no directory is needed to hold the old one, and "." is it afterwards.
+	if err := unix.PivotRoot(".", "."); err != nil {
+		return "pivot_root", errnoOf(err)
+	}
+	if err := unix.Unmount(".", unix.MNT_DETACH); err != nil {
+		return "leave the host's root", errnoOf(err)
+	}
+	if err := unix.Chdir("/"); err != nil {
+		return "root", errnoOf(err)
+	}
+	if stage, errno := mountAll(targets, mounts); errno != 0 {
+		return stage, errno
+	}
+	if stage, errno := mountAll([]string{"/proc"}, []int{proc}); errno != 0 {
+		return stage, errno
+	}
+	return hideProc()
+}
+
+// mountAll moves detached mounts to their targets. A target is looked up inside the root whatever symbolic
+// links it goes through: a root may come from a stranger's image.
+func mountAll(targets []string, mounts []int) (string, syscall.Errno) {
+	root, err := unix.Open("/", unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return "root", errnoOf(err)
+	}
+	defer unix.Close(root)
+	for i, target := range targets {
+		if err := moveTo(root, target, mounts[i]); err != nil {
+			return target, errnoOf(err)
+		}
+	}
+	return "", 0
+}
+
+func moveTo(root int, target string, mount int) error {
+	at, err := unix.Openat2(root, target, &unix.OpenHow{
+		Flags:   unix.O_PATH | unix.O_CLOEXEC,
+		Resolve: unix.RESOLVE_IN_ROOT | unix.RESOLVE_NO_MAGICLINKS,
+	})
+	if err != nil {
+		return err
+	}
+	defer unix.Close(at)
+	return unix.MoveMount(mount, "", at, "", unix.MOVE_MOUNT_F_EMPTY_PATH|unix.MOVE_MOUNT_T_EMPTY_PATH)
+}
+
+// newProc makes a /proc of this pid namespace in which a process sees only its own user's processes, so not
+// stage-1.
+func newProc() (int, error) {
+	fs, err := unix.Fsopen("proc", unix.FSOPEN_CLOEXEC)
+	if err != nil {
+		return -1, err
+	}
+	defer unix.Close(fs)
+	if err := unix.FsconfigSetString(fs, "hidepid", "2"); err != nil {
+		return -1, err
+	}
+	if err := unix.FsconfigCreate(fs); err != nil {
+		return -1, err
+	}
+	return unix.Fsmount(fs, unix.FSMOUNT_CLOEXEC, unix.MOUNT_ATTR_NOSUID|unix.MOUNT_ATTR_NODEV|unix.MOUNT_ATTR_NOEXEC)
+}
+
+// procHidden tell of the host, its kernel's addresses or its other users. Most can be read by the host's root
+// alone already; this is the second wall.
+var procHidden = [...]string{
+	"/proc/kcore", "/proc/kmsg", "/proc/keys", "/proc/key-users", "/proc/kallsyms", "/proc/latency_stats",
+	"/proc/timer_list", "/proc/sched_debug", "/proc/sysrq-trigger", "/proc/slabinfo", "/proc/vmallocinfo",
+	"/proc/pagetypeinfo", "/proc/kpagecount", "/proc/kpageflags", "/proc/kpagecgroup", "/proc/modules",
+	"/proc/iomem", "/proc/ioports", "/proc/interrupts", "/proc/diskstats", "/proc/config.gz", "/proc/mtrr",
+}
+
+// procReadOnly has what may be read and must not be written, even by a process that got hold of privilege.
+var procReadOnly = [...]string{
+	"/proc/sys", "/proc/bus", "/proc/fs", "/proc/irq", "/proc/acpi", "/proc/scsi", "/proc/driver", "/proc/tty",
+}
+
+func hideProc() (string, syscall.Errno) {
+	for _, path := range procHidden {
+		err := unix.Mount("/dev/null", path, "", unix.MS_BIND, "")
+		if err != nil && err != unix.ENOENT {
+			return path, errnoOf(err)
+		}
+	}
+	readOnly := unix.MountAttr{Attr_set: unix.MOUNT_ATTR_RDONLY | unix.MOUNT_ATTR_NOSUID | unix.MOUNT_ATTR_NODEV | unix.MOUNT_ATTR_NOEXEC}
+	for _, path := range procReadOnly {
+		err := unix.Mount(path, path, "", unix.MS_BIND, "")
+		if err == unix.ENOENT {
+			continue
+		}
+		if err == nil {
+			err = unix.MountSetattr(unix.AT_FDCWD, path, 0, &readOnly)
+		}
+		if err != nil {
+			return path, errnoOf(err)
+		}
+	}
+	return "", 0
+}

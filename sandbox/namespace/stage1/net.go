@@ -1,0 +1,68 @@
+//go:build linux
+
+package main
+
+import (
+	"syscall"
+
+	"golang.org/x/sys/unix"
+
+	"hotaru/sandbox/namespace/wire"
+)
+
+// backlog is how many connections wait for the daemon to accept them.
+const backlog = 128
+
+func loopbackUp() error {
+	socket, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(socket)
+	request, err := unix.NewIfreq("lo")
+	if err != nil {
+		return err
+	}
+	if err := unix.IoctlIfreq(socket, unix.SIOCGIFFLAGS, request); err != nil {
+		return err
+	}
+	request.SetUint16(request.Uint16() | unix.IFF_UP)
+	return unix.IoctlIfreq(socket, unix.SIOCSIFFLAGS, request)
+}
+
+// listenAll opens the listening sockets inside this network namespace. The caller closes them.
+func listenAll(addresses []wire.Address) ([]int, string, syscall.Errno) {
+	var listeners []int
+	for _, address := range addresses {
+		fd, err := listen(address)
+		if err != nil {
+			closeAll(listeners)
+			return nil, "listen", errnoOf(err)
+		}
+		listeners = append(listeners, fd)
+	}
+	return listeners, "", 0
+}
+
+func listen(address wire.Address) (int, error) {
+	family := unix.AF_INET
+	var to unix.Sockaddr
+	if len(address.IP) == 4 {
+		to = &unix.SockaddrInet4{Port: int(address.Port), Addr: [4]byte([]byte(address.IP))}
+	} else {
+		family = unix.AF_INET6
+		to = &unix.SockaddrInet6{Port: int(address.Port), Addr: [16]byte([]byte(address.IP))}
+	}
+	fd, err := unix.Socket(family, unix.SOCK_STREAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
+	if err != nil {
+		return -1, err
+	}
+	if err = unix.Bind(fd, to); err == nil {
+		err = unix.Listen(fd, backlog)
+	}
+	if err != nil {
+		unix.Close(fd)
+		return -1, err
+	}
+	return fd, nil
+}

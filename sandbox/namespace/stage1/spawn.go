@@ -1,0 +1,185 @@
+//go:build linux
+
+package main
+
+import (
+	"runtime"
+	"strconv"
+	"sync"
+	"syscall"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+
+	"hotaru/sandbox/namespace/wire"
+)
+
+// server is the state of stage-1.
+type server struct {
+	control  int
+	null     int
+	uid, gid uint32
+	spawns   chan func() // run on the spawner's thread; nil before Setup
+
+	mu       sync.Mutex     // guards children; held from fork to entry, so that no exit is reaped unrecorded
+	children map[int]uint64 // pid to the id of the request that started it
+
+	wake chan struct{} // a child exists: look for exits again
+}
+
+// failure says what failed; errno 0 is success.
+type failure struct {
+	stage string
+	errno syscall.Errno
+}
+
+// spawner owns the one thread that every process of the sandbox is forked from. That thread gives up for good
+// what they must not have; what is left to it, changing the user, they lose in the moment they do it. The
+// other threads of stage-1 keep their privilege inside the namespaces: they mount, reap and signal.
+func (s *server) spawner(m *wire.Setup, ready chan<- failure) {
+	runtime.LockOSThread() // never unlocked: the thread is no good for anything else
+	stage, errno := confine(m)
+	ready <- failure{stage, errno}
+	if errno != 0 {
+		return
+	}
+	for spawn := range s.spawns {
+		spawn()
+	}
+}
+
+// start starts a process and answers.
+func (s *server) start(id uint64, m *wire.Start, fds []int) {
+	files, ok := s.files(m, fds)
+	if !ok {
+		s.reply(id, "descriptors", unix.EBADMSG, nil)
+		return
+	}
+	var dir unix.Stat_t
+	if err := unix.Stat(m.Dir, &dir); err != nil || dir.Mode&unix.S_IFMT != unix.S_IFDIR {
+		s.reply(id, "directory", unix.ENOTDIR, nil)
+		return
+	}
+	done := make(chan failure)
+	s.spawns <- func() { done <- s.fork(id, m, files) }
+	failed := <-done
+	s.reply(id, failed.stage, failed.errno, nil)
+}
+
+func (s *server) files(m *wire.Start, fds []int) ([]uintptr, bool) {
+	files := []uintptr{uintptr(s.null), uintptr(s.null), uintptr(s.null)}
+	for i, has := range [...]bool{m.HasStdout, m.HasStderr} {
+		if !has {
+			continue
+		}
+		if len(fds) == 0 {
+			return nil, false
+		}
+		files[1+i], fds = uintptr(fds[0]), fds[1:]
+	}
+	if len(fds) != int(m.FilesCount) {
+		return nil, false
+	}
+	for _, fd := range fds {
+		files = append(files, uintptr(fd))
+	}
+	return files, true
+}
+
+// fork runs on the spawner's thread.
+func (s *server) fork(id uint64, m *wire.Start, files []uintptr) failure {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	// Everything here is close-on-exec already; a descriptor that was forgotten would be a way out.
+	if err := unix.CloseRange(3, maxFD, unix.CLOSE_RANGE_CLOEXEC); err != nil {
+		return failure{"close_range", errnoOf(err)}
+	}
+	pid, err := syscall.ForkExec(m.Path, m.Args, &syscall.ProcAttr{
+		Dir:   m.Dir,
+		Env:   m.Env,
+		Files: files,
+		Sys:   &syscall.SysProcAttr{Setsid: true, Credential: &syscall.Credential{Uid: s.uid, Gid: s.gid}},
+	})
+	if err != nil {
+		return failure{"exec", errnoOf(err)}
+	}
+	s.children[pid] = id
+	preferForOOM(pid)
+	select {
+	case s.wake <- struct{}{}:
+	default:
+	}
+	return failure{}
+}
+
+// preferForOOM makes the kernel kill the process before stage-1 when memory runs out, so that the sandbox can
+// be reset. Where it fails stage-1 is the smallest process all the same.
+func preferForOOM(pid int) {
+	fd, err := unix.Open("/proc/"+strconv.Itoa(pid)+"/oom_score_adj", unix.O_WRONLY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return
+	}
+	_, _ = unix.Write(fd, []byte("1000"))
+	_ = unix.Close(fd)
+}
+
+// signal signals a child that has not been reaped: its pid cannot be another's.
+func (s *server) signal(id uint64, sig syscall.Signal) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for pid, started := range s.children {
+		if started == id {
+			_ = unix.Kill(pid, sig)
+		}
+	}
+}
+
+// killAll kills every process but this one and waits until none is left. One pass is enough, because a fork
+// does not complete under a pending SIGKILL; the loop is for the case that this is not so.
+func (s *server) killAll() syscall.Errno {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for {
+		if err := unix.Kill(-1, unix.SIGKILL); err == unix.ESRCH {
+			s.reapLocked(unix.WNOHANG)
+			return 0
+		} else if err != nil {
+			return errnoOf(err)
+		}
+		s.reapLocked(0)
+	}
+}
+
+// reap reports exits, of started processes and, silently, of orphans.
+func (s *server) reap() {
+	for {
+		var info [128]byte // siginfo_t, not looked at: the wait leaves the child to be reaped under the lock
+		_, _, errno := unix.Syscall6(unix.SYS_WAITID, unix.P_ALL, 0, uintptr(unsafe.Pointer(&info)), unix.WEXITED|unix.WNOWAIT, 0, 0)
+		if errno == unix.ECHILD {
+			<-s.wake
+			continue
+		}
+		s.mu.Lock()
+		s.reapLocked(unix.WNOHANG)
+		s.mu.Unlock()
+	}
+}
+
+// reapLocked reaps until there is no child left, or with WNOHANG none that has ended.
+func (s *server) reapLocked(options int) {
+	for {
+		var status unix.WaitStatus
+		pid, err := unix.Wait4(-1, &status, options|unix.WALL, nil)
+		if err == unix.EINTR {
+			continue
+		}
+		if err != nil || pid <= 0 {
+			return
+		}
+		if id, started := s.children[pid]; started {
+			delete(s.children, pid)
+			m := wire.Exit{WaitStatus: uint32(status)}
+			s.send(m.Encode(id), nil)
+		}
+	}
+}

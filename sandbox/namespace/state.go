@@ -1,0 +1,157 @@
+//go:build linux && (amd64 || arm64)
+
+package namespace
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"golang.org/x/sys/unix"
+
+	"hotaru/sandbox/namespace/cgroup"
+)
+
+// state is the driver's directory:
+//
+//	lock            held by the daemon that lives
+//	cgroups.json    the parent directories of its control groups, written before the first is used
+//	dev/            what every sandbox sees as /dev, before the devices are bound over it
+//	sandboxes/<ID>/tmp
+type state struct {
+	dir  string
+	name string // of the parent control groups: follows from the directory
+	lock *os.File
+}
+
+func openState(dir string) (*state, error) {
+	if !filepath.IsAbs(dir) {
+		return nil, fmt.Errorf("sandbox: state directory %q is not absolute", dir)
+	}
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, fmt.Errorf("sandbox: %w", err)
+	}
+	real, err := filepath.EvalSymlinks(dir) // one directory has one name, whatever the way there
+	if err != nil {
+		return nil, fmt.Errorf("sandbox: %w", err)
+	}
+	hash := sha256.Sum256([]byte(real))
+	s := &state{dir: real, name: "hotaru-" + hex.EncodeToString(hash[:6])}
+	if s.lock, err = os.OpenFile(s.path("lock"), os.O_RDWR|os.O_CREATE, 0o600); err != nil {
+		return nil, fmt.Errorf("sandbox: %w", err)
+	}
+	if err := unix.Flock(int(s.lock.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
+		if errors.Is(err, unix.EWOULDBLOCK) {
+			err = ErrInUse
+		}
+		return nil, errors.Join(fmt.Errorf("%w: %s", err, real), s.lock.Close())
+	}
+	if err := s.makeDirs(); err != nil {
+		return nil, errors.Join(fmt.Errorf("sandbox: %w", err), s.lock.Close())
+	}
+	return s, nil
+}
+
+func (s *state) path(parts ...string) string {
+	return filepath.Join(append([]string{s.dir}, parts...)...)
+}
+
+func (s *state) close() error { return s.lock.Close() }
+
+// devices are bound into every sandbox's /dev. There is no /dev/shm, as on Lambda: a function that works here
+// must work there (Python's multiprocessing.Queue does not), and its pages would be a second, hidden /tmp. There
+// is no terminal either.
+var devices = [...]string{"null", "zero", "full", "random", "urandom"}
+
+func (s *state) makeDirs() error {
+	for dir, mode := range map[string]os.FileMode{"sandboxes": 0o700, "dev": 0o755} {
+		if err := os.MkdirAll(s.path(dir), mode); err != nil {
+			return err
+		}
+	}
+	for _, device := range devices {
+		if err := os.WriteFile(s.path("dev", device), nil, 0o644); err != nil {
+			return err
+		}
+	}
+	for name, target := range map[string]string{
+		"fd": "/proc/self/fd", "stdin": "/proc/self/fd/0", "stdout": "/proc/self/fd/1", "stderr": "/proc/self/fd/2",
+	} {
+		if err := os.Symlink(target, s.path("dev", name)); err != nil && !errors.Is(err, fs.ErrExist) {
+			return err
+		}
+	}
+	return nil
+}
+
+// recordCgroups remembers where the control groups are: a later daemon may run in another group itself, and
+// must find these.
+func (s *state) recordCgroups(dirs []string) error {
+	content, err := json.Marshal(dirs)
+	if err != nil {
+		return fmt.Errorf("sandbox: %w", err)
+	}
+	next := s.path("cgroups.json.next")
+	if err := os.WriteFile(next, content, 0o600); err != nil {
+		return fmt.Errorf("sandbox: %w", err)
+	}
+	if err := os.Rename(next, s.path("cgroups.json")); err != nil {
+		return fmt.Errorf("sandbox: %w", err)
+	}
+	return nil
+}
+
+// sweep ends and removes everything that is recorded here.
+func (s *state) sweep(ctx context.Context) error {
+	var dirs []string
+	content, err := os.ReadFile(s.path("cgroups.json"))
+	if err == nil {
+		err = json.Unmarshal(content, &dirs)
+	}
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("sandbox: cgroups.json: %w", err)
+	}
+	// Processes first: they may still write to their /tmp.
+	if err := cgroup.Sweep(ctx, s.name, dirs); err != nil {
+		return fmt.Errorf("sandbox: %w", err)
+	}
+	entries, err := os.ReadDir(s.path("sandboxes"))
+	if err != nil {
+		return fmt.Errorf("sandbox: %w", err)
+	}
+	var failures []error
+	for _, entry := range entries {
+		failures = append(failures, s.removeSandbox(entry.Name()))
+	}
+	return errors.Join(failures...)
+}
+
+// makeTmp makes a sandbox's directory and its /tmp, which only the user inside may enter.
+func (s *state) makeTmp(id string, uid, gid int) (string, error) {
+	if err := os.Mkdir(s.path("sandboxes", id), 0o700); err != nil {
+		return "", fmt.Errorf("sandbox: %w", err)
+	}
+	tmp := s.path("sandboxes", id, "tmp")
+	if err := os.Mkdir(tmp, 0o700); err != nil {
+		return "", fmt.Errorf("sandbox: %w", err)
+	}
+	if err := os.Lchown(tmp, uid, gid); err != nil {
+		return "", fmt.Errorf("sandbox: %w", err)
+	}
+	return tmp, nil
+}
+
+// removeSandbox removes a sandbox's directory. os.RemoveAll goes down by descriptors and follows no link that
+// user code may have left.
+func (s *state) removeSandbox(id string) error {
+	if err := os.RemoveAll(s.path("sandboxes", id)); err != nil {
+		return fmt.Errorf("sandbox: %w", err)
+	}
+	return nil
+}

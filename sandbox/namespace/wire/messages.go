@@ -1,0 +1,159 @@
+package wire
+
+import "math"
+
+// Open reads a message's header and returns the fields that follow it. A message longer than most bytes, of
+// another version or of an unknown type is an Error.
+func Open(message []byte, most int) (Header, []byte, error) {
+	if len(message) > most {
+		return Header{}, nil, ErrLength
+	}
+	d := &decoder{buf: message}
+	version, kind := d.byte(), Type(d.byte())
+	switch {
+	case d.err != nil:
+		return Header{}, nil, d.err
+	case version != Version:
+		return Header{}, nil, ErrVersion
+	case kind < TypeSetup || kind > TypeExit:
+		return Header{}, nil, ErrType
+	}
+	id := d.uint(math.MaxUint64)
+	if d.err != nil {
+		return Header{}, nil, d.err
+	}
+	return Header{Type: kind, ID: id}, d.buf, nil
+}
+
+// Encode makes a message with the id.
+func (m *Setup) Encode(id uint64) []byte {
+	e := encode(TypeSetup, id)
+	e.string(m.Hostname)
+	e.strings(m.Mounts)
+	e.uint(uint64(len(m.Listen)))
+	for _, address := range m.Listen {
+		e.string(address.IP)
+		e.uint(uint64(address.Port))
+	}
+	e.uint(m.OpenFiles)
+	e.uint(uint64(m.UID))
+	e.uint(uint64(m.GID))
+	e.string(string(m.Filter))
+	e.bool(m.Landlock)
+	return e.buf
+}
+
+// Decode reads the fields after the header.
+func (m *Setup) Decode(fields []byte) error {
+	d := &decoder{buf: fields}
+	m.Hostname = d.string()
+	m.Mounts = d.strings()
+	count := d.uint(MaxFDs)
+	m.Listen = nil
+	for range count {
+		address := Address{IP: d.string(), Port: uint16(d.uint(math.MaxUint16))}
+		if len(address.IP) != 4 && len(address.IP) != 16 {
+			d.fail(ErrNumber)
+		}
+		if d.err != nil {
+			return d.err
+		}
+		m.Listen = append(m.Listen, address)
+	}
+	m.OpenFiles = d.uint(math.MaxUint64)
+	m.UID = uint32(d.uint(math.MaxUint32))
+	m.GID = uint32(d.uint(math.MaxUint32))
+	m.Filter = []byte(d.string())
+	m.Landlock = d.bool()
+	return d.end()
+}
+
+// Encode makes a message with the id.
+func (m *Start) Encode(id uint64) []byte {
+	e := encode(TypeStart, id)
+	e.string(m.Path)
+	e.string(m.Dir)
+	e.strings(m.Args)
+	e.strings(m.Env)
+	e.bool(m.HasStdout)
+	e.bool(m.HasStderr)
+	e.uint(uint64(m.FilesCount))
+	return e.buf
+}
+
+// Decode reads the fields after the header.
+func (m *Start) Decode(fields []byte) error {
+	d := &decoder{buf: fields}
+	m.Path = d.string()
+	m.Dir = d.string()
+	m.Args = d.strings()
+	m.Env = d.strings()
+	m.HasStdout = d.bool()
+	m.HasStderr = d.bool()
+	m.FilesCount = uint32(d.uint(MaxFDs))
+	return d.end()
+}
+
+// Encode makes a message with the id of a process.
+func (m *Signal) Encode(id uint64) []byte {
+	e := encode(TypeSignal, id)
+	e.uint(uint64(m.Number))
+	return e.buf
+}
+
+// Decode reads the fields after the header.
+func (m *Signal) Decode(fields []byte) error {
+	d := &decoder{buf: fields}
+	m.Number = uint32(d.uint(64))
+	return d.end()
+}
+
+// Encode makes a message with the id.
+func (m *Attach) Encode(id uint64) []byte {
+	e := encode(TypeAttach, id)
+	e.strings(m.Mounts)
+	return e.buf
+}
+
+// Decode reads the fields after the header.
+func (m *Attach) Decode(fields []byte) error {
+	d := &decoder{buf: fields}
+	m.Mounts = d.strings()
+	return d.end()
+}
+
+// Encode makes a message with the id.
+func (m *Reset) Encode(id uint64) []byte { return encode(TypeReset, id).buf }
+
+// Decode reads the fields after the header: none.
+func (m *Reset) Decode(fields []byte) error { return (&decoder{buf: fields}).end() }
+
+// Encode makes a message with the id of the request.
+func (m *Reply) Encode(id uint64) []byte {
+	e := encode(TypeReply, id)
+	e.uint(uint64(m.Errno))
+	e.string(m.Stage)
+	return e.buf
+}
+
+// Decode reads the fields after the header.
+func (m *Reply) Decode(fields []byte) error {
+	d := &decoder{buf: fields}
+	m.Errno = uint32(d.uint(4095))
+	m.Stage = d.string()
+	return d.end()
+}
+
+// Encode makes a message with the id of the process.
+func (m *Exit) Encode(id uint64) []byte {
+	e := encode(TypeExit, id)
+	e.uint(uint64(m.WaitStatus))
+	return e.buf
+}
+
+// Decode reads the fields after the header.
+func (m *Exit) Decode(fields []byte) error {
+	d := &decoder{buf: fields}
+	m.WaitStatus = uint32(d.uint(math.MaxUint32))
+	return d.end()
+}

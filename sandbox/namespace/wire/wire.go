@@ -1,0 +1,211 @@
+// Package wire is the language between the namespace driver and stage-1, the init program inside a sandbox:
+// one message per datagram of a SOCK_SEQPACKET socketpair, descriptors beside it (SCM_RIGHTS). It is strict:
+// what is not exactly a message of this version is refused, because either side may be in hostile hands. It
+// must not know what is done with a message, and imports next to nothing: stage-1 starts in a millisecond.
+//
+//	message = version(1) type(1) id(uvarint) fields
+//	string  = length(uvarint) bytes;  list = count(uvarint) items
+package wire
+
+import "encoding/binary"
+
+// Version is the first byte of every message. The daemon embeds the stage-1 that it talks to, so two versions
+// never have to understand each other.
+const Version = 1
+
+// Limits of a message. MaxRequest is what fits a socket's default send buffer, in bytes.
+const (
+	MaxRequest = 128 << 10
+	MaxReply   = 4 << 10
+	MaxFDs     = 128
+	maxItems   = 8 << 10 // arguments, variables, mounts: each list
+)
+
+// Type says what a message is.
+type Type byte
+
+// The messages. Setup comes first and once; Reply answers every request but Signal.
+const (
+	TypeSetup  Type = 1 + iota // daemon: mount, listen, prepare
+	TypeStart                  // daemon: start a process; the request's id names it from then on
+	TypeSignal                 // daemon: signal the process with this id; not answered
+	TypeAttach                 // daemon: mount more
+	TypeReset                  // daemon: kill everything but stage-1
+	TypeReply                  // stage-1: the request with this id is done, or failed
+	TypeExit                   // stage-1: the process with this id has ended
+)
+
+// Error is a decoding error: the bytes are not a message.
+type Error string
+
+func (e Error) Error() string { return "wire: " + string(e) }
+
+// What can be wrong with a message.
+const (
+	ErrVersion  Error = "not version 1"
+	ErrType     Error = "unknown type"
+	ErrShort    Error = "ends early"
+	ErrTrailing Error = "bytes after its end"
+	ErrLength   Error = "too long"
+	ErrNumber   Error = "number out of range"
+)
+
+// Header is what every message begins with.
+type Header struct {
+	Type Type
+	ID   uint64
+}
+
+// Setup makes the sandbox. Its descriptors are detached mounts: the root, then one per target in Mounts.
+type Setup struct {
+	Hostname  string
+	Mounts    []string // targets, absolute, in mounting order
+	Listen    []Address
+	OpenFiles uint64
+	UID, GID  uint32 // the user of every process, as seen inside
+	Filter    []byte // the seccomp program: struct sock_filter, native byte order
+	Landlock  bool
+}
+
+// Address is a TCP address to listen on: 4 or 16 bytes of IP.
+type Address struct {
+	IP   string
+	Port uint16
+}
+
+// Start starts a process. Its descriptors are stdout and stderr where they are present, then the Files.
+type Start struct {
+	Path, Dir  string
+	Args, Env  []string
+	HasStdout  bool
+	HasStderr  bool
+	FilesCount uint32
+}
+
+// Signal signals one process.
+type Signal struct{ Number uint32 }
+
+// Attach mounts its descriptors at the targets.
+type Attach struct{ Mounts []string }
+
+// Reset has no fields.
+type Reset struct{}
+
+// Reply answers a request. Setup's carries the listening sockets, in the order asked for.
+type Reply struct {
+	Errno uint32 // 0 is success
+	Stage string // what failed, for a person
+}
+
+// Exit reports the end of a process.
+type Exit struct{ WaitStatus uint32 }
+
+// encoder appends; it cannot fail.
+type encoder struct{ buf []byte }
+
+func encode(t Type, id uint64) *encoder {
+	e := &encoder{buf: make([]byte, 0, 256)}
+	e.buf = append(e.buf, Version, byte(t))
+	e.uint(id)
+	return e
+}
+
+func (e *encoder) uint(v uint64) { e.buf = binary.AppendUvarint(e.buf, v) }
+
+func (e *encoder) string(s string) {
+	e.uint(uint64(len(s)))
+	e.buf = append(e.buf, s...)
+}
+
+func (e *encoder) strings(list []string) {
+	e.uint(uint64(len(list)))
+	for _, s := range list {
+		e.string(s)
+	}
+}
+
+func (e *encoder) bool(b bool) {
+	if b {
+		e.buf = append(e.buf, 1)
+	} else {
+		e.buf = append(e.buf, 0)
+	}
+}
+
+// decoder remembers the first error and yields zeros after it.
+type decoder struct {
+	buf []byte
+	err error
+}
+
+func (d *decoder) fail(err Error) {
+	if d.err == nil {
+		d.err = err
+	}
+	d.buf = nil
+}
+
+func (d *decoder) byte() byte {
+	if len(d.buf) == 0 {
+		d.fail(ErrShort)
+		return 0
+	}
+	b := d.buf[0]
+	d.buf = d.buf[1:]
+	return b
+}
+
+// uint reads a number of at most most, in its shortest form: one meaning has one spelling.
+func (d *decoder) uint(most uint64) uint64 {
+	v, n := binary.Uvarint(d.buf)
+	switch {
+	case n == 0:
+		d.fail(ErrShort)
+		return 0
+	case n < 0 || v > most || n > 1 && d.buf[n-1] == 0:
+		d.fail(ErrNumber)
+		return 0
+	}
+	d.buf = d.buf[n:]
+	return v
+}
+
+func (d *decoder) string() string {
+	n := d.uint(MaxRequest)
+	if n > uint64(len(d.buf)) {
+		d.fail(ErrShort)
+		return ""
+	}
+	s := string(d.buf[:n])
+	d.buf = d.buf[n:]
+	return s
+}
+
+func (d *decoder) strings() []string {
+	n := d.uint(maxItems)
+	if n > uint64(len(d.buf)) { // each item takes a byte at least
+		d.fail(ErrShort)
+		return nil
+	}
+	list := make([]string, 0, n)
+	for range n {
+		list = append(list, d.string())
+	}
+	return list
+}
+
+func (d *decoder) bool() bool {
+	b := d.byte()
+	if b > 1 {
+		d.fail(ErrNumber)
+	}
+	return b == 1
+}
+
+// end refuses what is left over.
+func (d *decoder) end() error {
+	if d.err == nil && len(d.buf) > 0 {
+		d.err = ErrTrailing
+	}
+	return d.err
+}
