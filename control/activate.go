@@ -76,12 +76,12 @@ func (l *Lambda) finish(ctx context.Context, id function.ID) error {
 
 // prepare checks that the runtime is here and unpacks the code.
 func (l *Lambda) prepare(ctx context.Context, v *function.Version) (why function.Condition, failed bool) {
-	warning, err := l.Runtimes.Check(v.Runtime)
+	installed, err := l.Runtimes.Resolve(ctx, v.Runtime)
 	if err != nil {
 		return function.Condition{Reason: err.Error(), Code: function.ReasonInvalidRuntime}, true
 	}
-	if warning != "" {
-		l.Logger.Warn(warning, "function", v.ID.ARN())
+	if installed.Warning != "" {
+		l.Logger.Warn(installed.Warning, "function", v.ID.ARN())
 	}
 	if _, err := l.Packages.Root(ctx, v.Code.Digest); err != nil {
 		l.Logger.Error("a deployment package cannot be unpacked", "function", v.ID.ARN(), "error", err)

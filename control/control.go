@@ -11,6 +11,7 @@ import (
 	"hotaru/code"
 	"hotaru/function"
 	"hotaru/invoke"
+	"hotaru/runtime"
 )
 
 // Packages keeps deployment packages.
@@ -27,13 +28,10 @@ type Roles interface {
 	Assumable(ctx context.Context, account, role, service string) (bool, error)
 }
 
-// Runtimes knows what can run here.
+// Runtimes knows what can run here; *runtime.Catalog is it.
 type Runtimes interface {
-	// Check answers whether functions of a runtime can run on this machine, with a warning if another version
-	// of the language runs them. An error says what is missing and how to mend it.
-	Check(runtime string) (warning string, err error)
-	// VersionARN is the RuntimeVersionArn to show for a runtime in a region.
-	VersionARN(partition, region, runtime string) string
+	// Resolve finds a runtime. An error says what is missing and how to mend it.
+	Resolve(ctx context.Context, id string) (*runtime.Runtime, error)
 }
 
 // Invoker runs events.

@@ -59,7 +59,7 @@ func (l *Lambda) CreateFunction(ctx context.Context, in *lambda.CreateFunctionRe
 		return nil, err
 	}
 	l.activate(v.ID)
-	return l.describe(h, v, ""), nil
+	return l.describe(ctx, h, v, ""), nil
 }
 
 // refuseNotBuilt names the members that would have an effect on AWS and have none here yet.

@@ -1,6 +1,7 @@
 package control
 
 import (
+	"context"
 	"time"
 
 	"hotaru/awsapi/lambda"
@@ -8,7 +9,7 @@ import (
 )
 
 // describe shows a function as the API does. A qualifier that the request named is part of the ARN.
-func (l *Lambda) describe(h *head, v *function.Version, qualifier string) *lambda.FunctionConfiguration {
+func (l *Lambda) describe(ctx context.Context, h *head, v *function.Version, qualifier string) *lambda.FunctionConfiguration {
 	c := l.summarize(v, qualifier)
 	c.RevisionId = ptr(h.RevisionID)
 	s := h.Status
@@ -16,7 +17,7 @@ func (l *Lambda) describe(h *head, v *function.Version, qualifier string) *lambd
 	c.StateReason, c.StateReasonCode = some(s.StateWhy.Reason), some(string(s.StateWhy.Code))
 	c.LastUpdateStatus = some(string(s.LastUpdate))
 	c.LastUpdateStatusReason, c.LastUpdateStatusReasonCode = some(s.LastWhy.Reason), some(string(s.LastWhy.Code))
-	c.RuntimeVersionConfig = l.runtimeVersion(v)
+	c.RuntimeVersionConfig = l.runtimeVersion(ctx, v)
 	return c
 }
 
@@ -54,13 +55,20 @@ func (l *Lambda) summarize(v *function.Version, qualifier string) *lambda.Functi
 	return c
 }
 
-// runtimeVersion shows which runtime version runs a function, with the warning if another one stands in.
-func (l *Lambda) runtimeVersion(v *function.Version) *lambda.RuntimeVersionConfig {
-	c := &lambda.RuntimeVersionConfig{
-		RuntimeVersionArn: ptr(l.Runtimes.VersionARN(v.ID.Partition, v.ID.Region, v.Runtime)),
+// runtimeVersion shows which runtime version runs a function, with the warning if another one stands in. A
+// runtime that is missing here has no version.
+func (l *Lambda) runtimeVersion(ctx context.Context, v *function.Version) *lambda.RuntimeVersionConfig {
+	installed, err := l.Runtimes.Resolve(ctx, v.Runtime)
+	if err != nil {
+		return &lambda.RuntimeVersionConfig{Error: &lambda.RuntimeVersionError{
+			ErrorCode: ptr(string(function.ReasonInvalidRuntime)), Message: ptr(err.Error()),
+		}}
 	}
-	if warning, err := l.Runtimes.Check(v.Runtime); err == nil && warning != "" {
-		c.Error = &lambda.RuntimeVersionError{ErrorCode: ptr("NearestRuntime"), Message: ptr(warning)}
+	c := &lambda.RuntimeVersionConfig{
+		RuntimeVersionArn: ptr(function.RuntimeVersionARN(v.ID.Partition, v.ID.Region, installed.VersionID())),
+	}
+	if installed.Warning != "" {
+		c.Error = &lambda.RuntimeVersionError{ErrorCode: ptr("NearestRuntime"), Message: ptr(installed.Warning)}
 	}
 	return c
 }

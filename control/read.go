@@ -18,7 +18,7 @@ func (l *Lambda) GetFunction(ctx context.Context, in *lambda.GetFunctionRequest)
 		return nil, err
 	}
 	return &lambda.GetFunctionResponse{
-		Configuration: l.describe(h, v, t.qualifier),
+		Configuration: l.describe(ctx, h, v, t.qualifier),
 		Code: &lambda.FunctionCodeLocation{
 			RepositoryType: ptr("S3"),
 			Location:       ptr(l.Locations.Location(t.call.BaseURL, t.id, v.Code.Digest, time.Now())),
@@ -35,7 +35,7 @@ func (l *Lambda) GetFunctionConfiguration(ctx context.Context,
 	if err != nil {
 		return nil, err
 	}
-	return l.describe(h, v, t.qualifier), nil
+	return l.describe(ctx, h, v, t.qualifier), nil
 }
 
 // find reads the version that a request names.

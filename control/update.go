@@ -124,5 +124,5 @@ func (l *Lambda) update(ctx context.Context, t target, revisionID *string, dryRu
 	if !dryRun {
 		l.activate(t.id)
 	}
-	return l.describe(h, next, t.qualifier), nil
+	return l.describe(ctx, h, next, t.qualifier), nil
 }

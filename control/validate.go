@@ -115,7 +115,7 @@ func within(name string, v, least, most int) error {
 func checkEnvironment(variables map[string]string) error {
 	var reserved []string
 	for name := range variables {
-		if runtime.Reserved(name) {
+		if slices.Contains(runtime.ReservedVariables(), name) {
 			reserved = append(reserved, name)
 		}
 	}

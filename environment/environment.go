@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"hotaru/function"
+	"hotaru/runtime"
 	"hotaru/runtimeapi"
 	"hotaru/sandbox"
 )
@@ -32,8 +33,9 @@ type Config struct {
 	// ID names the sandbox: [a-z0-9-]{1,64}, unique.
 	ID      string
 	Version *function.Version
-	// Program is the runtime process to start.
-	Program Program
+	// Program is the runtime process to start. Broken says why there is none, which is the function's fault.
+	Program runtime.Program
+	Broken  error
 	// Binds are the function's code and layers.
 	Binds  []sandbox.Bind
 	Driver sandbox.Driver
@@ -44,22 +46,6 @@ type Config struct {
 	ServeAWS func(net.Listener)
 	Log      Log
 	Logger   *slog.Logger
-}
-
-// Program is how an environment's runtime process is started.
-type Program struct {
-	Root sandbox.Root
-	Path string
-	Args []string
-	Env  []string
-	Dir  string
-	// Frames says that the program is a bootstrap of ours, which talks over descriptor 3. Others talk to the
-	// HTTP Runtime API.
-	Frames bool
-	// Description is what INIT_START calls the runtime: "python:3.11.v7".
-	Description string
-	// VersionARN is the runtime version's ARN.
-	VersionARN string
 }
 
 // Environment is an execution environment. Invoke serves one event at a time; the caller sees to that.

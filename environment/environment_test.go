@@ -12,6 +12,7 @@ import (
 
 	"hotaru/environment/environmenttest"
 	"hotaru/function"
+	"hotaru/runtime"
 	"hotaru/sandbox"
 )
 
@@ -29,7 +30,7 @@ func start(t *testing.T, timeoutSeconds int,
 			Version: function.Latest, Handler: "app.handler", MemoryMB: 128, TimeoutSeconds: timeoutSeconds,
 			EphemeralStorageMB: 512,
 		},
-		Program: Program{Path: "/bin/runtime", Description: "test:1", VersionARN: "arn:test"},
+		Program: runtime.Program{Path: "/bin/runtime", Description: "test:1", VersionID: "v"},
 		Driver:  driver, Log: log, Logger: slog.New(slog.DiscardHandler),
 	})
 	if err != nil {
@@ -66,7 +67,7 @@ func TestColdThenWarm(t *testing.T) {
 	if string(first.Payload) != "1" || first.FunctionError != "" {
 		t.Errorf("first: %s %s", first.Payload, first.FunctionError)
 	}
-	const want = `INIT_START Runtime Version: test:1	Runtime Version ARN: arn:test
+	const want = `INIT_START Runtime Version: test:1	Runtime Version ARN: arn:aws:lambda:us-east-1::runtime:v
 init
 START RequestId: r1 Version: $LATEST
 handling 1

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"hotaru/function"
+	"hotaru/runtime"
 	"hotaru/runtimeapi"
 	"hotaru/sandbox"
 )
@@ -33,11 +34,10 @@ func platformFailure(err error) *failure { return &failure{platform: err} }
 const (
 	kindExit              = "Runtime.ExitError"
 	kindTimeout           = "Sandbox.Timedout"
-	kindInvalidEntrypoint = "Runtime.InvalidEntrypoint"
 )
 
 func invalidEntrypoint(err error) *failure {
-	return &failure{kind: kindInvalidEntrypoint, message: err.Error()}
+	return &failure{kind: runtime.EntrypointType, message: err.Error()}
 }
 
 // errGone says that the environment was closed under an Init or an invocation.

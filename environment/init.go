@@ -54,6 +54,9 @@ func (e *Environment) initialize(ctx context.Context, name string, limit time.Du
 
 // startRuntime starts the runtime process and opens the conversation with it.
 func (e *Environment) startRuntime(ctx context.Context) *failure {
+	if e.cfg.Broken != nil {
+		return invalidEntrypoint(e.cfg.Broken)
+	}
 	if err := e.sandbox.SetLimits(ctx, initLimits(e.cfg.Version)); err != nil {
 		return platformFailure(fmt.Errorf("environment: set limits: %w", err))
 	}

@@ -48,7 +48,7 @@ func (e *Environment) Invoke(ctx context.Context, in *Invocation) (*Outcome, err
 	var fail *failure
 	if e.is(cold) {
 		outcome.Cold = true
-		e.out.log(initStart(e.cfg.Program))
+		e.out.log(initStart(&e.cfg))
 		e.out.begin(in.Tail)
 		fail = e.initialize(ctx, "init", initBudget)
 		if fail != nil && fail.platform == nil {
@@ -129,8 +129,9 @@ func (e *Environment) conclude(ctx context.Context, in *Invocation, outcome *Out
 	outcome.LogTail = e.out.end()
 }
 
-func initStart(p Program) []byte {
-	return fmt.Appendf(nil, "INIT_START Runtime Version: %s\tRuntime Version ARN: %s\n", p.Description, p.VersionARN)
+func initStart(cfg *Config) []byte {
+	return fmt.Appendf(nil, "INIT_START Runtime Version: %s\tRuntime Version ARN: %s\n", cfg.Program.Description,
+		function.RuntimeVersionARN(cfg.Version.ID.Partition, cfg.Version.ID.Region, cfg.Program.VersionID))
 }
 
 func startLine(requestID, version string) []byte {

@@ -30,6 +30,11 @@ func (id ID) QualifiedARN(qualifier string) string {
 	return id.ARN() + ":" + qualifier
 }
 
+// RuntimeVersionARN names a version of a managed runtime.
+func RuntimeVersionARN(partition, region, id string) string {
+	return "arn:" + partition + ":lambda:" + region + "::runtime:" + id
+}
+
 // Reference is a function as a request names it: by name, partial ARN or ARN, each with or without a
 // qualifier. What the request left out is empty.
 type Reference struct {
