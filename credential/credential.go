@@ -158,10 +158,7 @@ func (a *Authority) Lookup(_ context.Context, accessKeyID, token string) (secret
 		if accessKeyID != a.Root.AccessKeyID {
 			return "", awsapi.Identity{}, ErrUnknown
 		}
-		return a.Root.SecretAccessKey, awsapi.Identity{
-			Account: a.Account, ARN: "arn:" + a.Partition + ":iam::" + a.Account + ":root",
-			UserID: a.Account, AccessKeyID: accessKeyID,
-		}, nil
+		return a.Root.SecretAccessKey, a.RootIdentity(accessKeyID), nil
 	}
 	sealed, err := base64.StdEncoding.DecodeString(token)
 	if err != nil {
@@ -181,6 +178,14 @@ func (a *Authority) Lookup(_ context.Context, accessKeyID, token string) (secret
 	return a.secret(token), awsapi.Identity{
 		Account: s.Account, ARN: s.ARN, UserID: s.UserID, AccessKeyID: accessKeyID,
 	}, nil
+}
+
+// RootIdentity is the root user as one of its access keys shows it.
+func (a *Authority) RootIdentity(accessKeyID string) awsapi.Identity {
+	return awsapi.Identity{
+		Account: a.Account, ARN: "arn:" + a.Partition + ":iam::" + a.Account + ":root",
+		UserID: a.Account, AccessKeyID: accessKeyID,
+	}
 }
 
 func (a *Authority) secret(token string) string {
