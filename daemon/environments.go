@@ -1,0 +1,150 @@
+package daemon
+
+import (
+	"context"
+	"encoding/hex"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/google/uuid"
+
+	"hotaru/awsapi"
+	"hotaru/code"
+	"hotaru/credential"
+	"hotaru/environment"
+	"hotaru/function"
+	"hotaru/runtime"
+	"hotaru/sandbox"
+	"hotaru/services/logs/logstore"
+)
+
+// sessionLifetime is how long an environment's credentials are good for; the pool retires environments earlier.
+const sessionLifetime = 24 * time.Hour
+
+// maker makes execution environments out of what the other rooms have.
+type maker struct {
+	driver    sandbox.Driver
+	runtimes  *runtime.Catalog
+	packages  *code.Store
+	authority *credential.Authority
+	logs      *logstore.Store
+	aws       *http.Server
+	logger    *slog.Logger
+	// hostFiles says that the driver has no files of its own: programs run on the host's.
+	hostFiles bool
+}
+
+// environment makes one for a version.
+func (m *maker) environment(ctx context.Context, v *function.Version) (*environment.Environment, error) {
+	installed, err := m.runtimes.Resolve(ctx, v.Runtime)
+	if err != nil {
+		return nil, fmt.Errorf("daemon: runtime of %s: %w", v.ARN(), err)
+	}
+	root, err := m.packages.Root(ctx, v.Code.Digest)
+	if err != nil {
+		return nil, fmt.Errorf("daemon: code of %s: %w", v.ARN(), err)
+	}
+	id := uuid.New()
+	stream := logStream(v, id, time.Now())
+	variables, err := m.variables(v, installed, stream)
+	if err != nil {
+		return nil, err
+	}
+	sink, err := m.logs.Stream(awsapi.Scope{Partition: v.ID.Partition, Account: v.ID.Account, Region: v.ID.Region},
+		v.Logging.Group, stream)
+	if err != nil {
+		return nil, fmt.Errorf("daemon: log of %s: %w", v.ARN(), err)
+	}
+	program, broken := m.program(v, installed, root)
+	return environment.Create(ctx, environment.Config{
+		ID: "env-" + hex.EncodeToString(id[:]), Version: v, Program: program, Broken: broken,
+		Binds: []sandbox.Bind{{Source: root, Target: runtime.TaskRoot}}, Driver: m.driver, Env: variables,
+		ServeAWS: m.serveAWS, Log: logSink{sink}, Logger: m.logger,
+	})
+}
+
+// program is what to start for a version; broken says why the function's own entry point cannot be.
+func (m *maker) program(v *function.Version, installed *runtime.Runtime, root string) (p runtime.Program, broken error) {
+	options := runtime.Options{MemoryMB: v.MemoryMB}
+	if m.hostFiles {
+		options.TaskRoot = root
+	}
+	p = installed.Program(options)
+	if installed.Language == runtime.Provided && !m.hostFiles {
+		path, err := runtime.Entrypoint(root)
+		if err != nil {
+			return p, err
+		}
+		p.Path, p.Args = path, []string{path}
+	}
+	if wrapper := v.Environment["AWS_LAMBDA_EXEC_WRAPPER"]; wrapper != "" {
+		p = p.Wrap(wrapper)
+	}
+	return p, nil
+}
+
+// logSink is an environment's log stream in the log store.
+type logSink struct{ *logstore.Stream }
+
+// Append implements environment.Log.
+func (s logSink) Append(at time.Time, record []byte) {
+	s.Stream.Append(logstore.Event{Time: at, Message: string(record)})
+}
+
+// serveAWS answers the calls that code makes from inside an environment, until its listener is closed with it.
+func (m *maker) serveAWS(l net.Listener) {
+	go func() { _ = m.aws.Serve(l) }() // it ends with the listener, and says just that
+}
+
+// logStream names a stream as Lambda does: "2024/04/08/[$LATEST]" and 32 digits.
+func logStream(v *function.Version, id uuid.UUID, now time.Time) string {
+	return now.UTC().Format("2006/01/02/") + "[" + v.Version + "]" + hex.EncodeToString(id[:])
+}
+
+// variables are those that Lambda defines for every function, and the function's own
+// (https://docs.aws.amazon.com/lambda/latest/dg/configuration-envvars.html#configuration-envvars-runtime).
+func (m *maker) variables(v *function.Version, installed *runtime.Runtime, stream string) ([]string, error) {
+	who, err := roleSession(v)
+	if err != nil {
+		return nil, err
+	}
+	c, err := m.authority.Mint(who, sessionLifetime)
+	if err != nil {
+		return nil, err
+	}
+	env := []string{
+		"_HANDLER=" + v.Handler,
+		"AWS_REGION=" + v.ID.Region,
+		"AWS_DEFAULT_REGION=" + v.ID.Region,
+		"AWS_LAMBDA_FUNCTION_NAME=" + v.ID.Name,
+		"AWS_LAMBDA_FUNCTION_VERSION=" + v.Version,
+		"AWS_LAMBDA_FUNCTION_MEMORY_SIZE=" + strconv.Itoa(v.MemoryMB),
+		"AWS_LAMBDA_INITIALIZATION_TYPE=on-demand",
+		"AWS_LAMBDA_LOG_GROUP_NAME=" + v.Logging.Group,
+		"AWS_LAMBDA_LOG_STREAM_NAME=" + stream,
+		"AWS_ACCESS_KEY_ID=" + c.AccessKeyID,
+		"AWS_SECRET_ACCESS_KEY=" + c.SecretAccessKey,
+		"AWS_SESSION_TOKEN=" + c.SessionToken,
+	}
+	for name, value := range v.Environment {
+		env = append(env, name+"="+value)
+	}
+	return env, nil
+}
+
+// roleSession is who a function's code is: its execution role, in a session named after the function.
+func roleSession(v *function.Version) (awsapi.Identity, error) {
+	role, err := function.ParseRoleARN(v.Role)
+	if err != nil {
+		return awsapi.Identity{}, err
+	}
+	return awsapi.Identity{
+		Account: role.Account,
+		ARN:     "arn:" + role.Partition + ":sts::" + role.Account + ":assumed-role/" + role.Name + "/" + v.ID.Name,
+		UserID:  role.Name + ":" + v.ID.Name,
+	}, nil
+}
