@@ -1,0 +1,168 @@
+// Command bench measures a Hotaru through its signed public API, beside the bare interpreters' own start in the
+// same run: machines differ, ratios travel. It writes bench/out/latest.json and prints a table. It is a client
+// like any other.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/lambda"
+
+	"hotaru/internal/client"
+	"hotaru/internal/sample"
+)
+
+// options bound the run.
+type options struct {
+	cold, warm, bare int
+	memoryMB         int
+	out              string
+}
+
+func main() {
+	var o options
+	flag.IntVar(&o.cold, "cold", 40, "cold starts to measure per runtime")
+	flag.IntVar(&o.warm, "warm", 2000, "warm invokes to measure per runtime")
+	flag.IntVar(&o.bare, "bare", 40, "starts of the bare interpreter to measure")
+	flag.IntVar(&o.memoryMB, "memory", 256, "memory size of the functions in MB")
+	flag.StringVar(&o.out, "out", "bench/out/latest.json", "where the results go")
+	flag.Parse()
+	ctx, cancel := context.WithTimeout(context.Background(), 15*time.Minute)
+	defer cancel()
+	if err := run(ctx, o); err != nil {
+		fmt.Fprintln(os.Stderr, "bench:", err)
+		os.Exit(1)
+	}
+}
+
+func run(ctx context.Context, o options) (err error) {
+	server, err := client.Launch(ctx, "bin/hotaru", io.Discard)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, server.Stop()) }()
+	role, err := server.Role(ctx, "bench")
+	if err != nil {
+		return err
+	}
+	installed, err := server.Installed(ctx)
+	if err != nil {
+		return err
+	}
+	python, node := installed["python"], installed["nodejs"]
+	functions, err := sample.Functions(ctx, python.ID, node.ID, "./demo/gofunction")
+	if err != nil {
+		return err
+	}
+	binary, remove, err := goBinary(functions[2].Zip)
+	if err != nil {
+		return err
+	}
+	defer remove()
+	bare := [][]string{
+		{python.Interpreter, "-I", "-c", "import json,socket,traceback"},
+		{node.Interpreter, "-e", "0"},
+		{binary},
+	}
+	report := newReport(o)
+	for i, f := range functions {
+		row, err := measure(ctx, server, role, f, bare[i], o)
+		if err != nil {
+			return fmt.Errorf("%s: %w", f.Name, err)
+		}
+		report.Rows = append(report.Rows, row)
+	}
+	return report.write(os.Stdout, o.out)
+}
+
+// measure makes one row: the bare start, cold invokes and warm invokes, the first two in turn so that both meet
+// the same noise.
+func measure(ctx context.Context, s *client.Server, role string, f sample.Function, bare []string, o options) (Row, error) {
+	if err := s.CreateFunction(ctx, role, f, int32(o.memoryMB)); err != nil {
+		return Row{}, err
+	}
+	row := Row{Runtime: f.Runtime, Baseline: bare[1:]}
+	var baseline, cold, warm []time.Duration
+	for i := range max(o.cold, o.bare) {
+		if i < o.bare {
+			took, err := startBare(ctx, bare)
+			if err != nil {
+				return Row{}, err
+			}
+			baseline = append(baseline, took)
+		}
+		if i < o.cold {
+			if err := s.Renew(ctx, f.Name, fmt.Sprint("cold start ", i)); err != nil {
+				return Row{}, err
+			}
+			took, err := invoke(ctx, s, f.Name)
+			if err != nil {
+				return Row{}, err
+			}
+			cold = append(cold, took)
+		}
+	}
+	for range o.warm {
+		took, err := invoke(ctx, s, f.Name)
+		if err != nil {
+			return Row{}, err
+		}
+		warm = append(warm, took)
+	}
+	row.Bare, row.Cold, row.Warm = summarize(baseline), summarize(cold), summarize(warm)
+	row.ColdRatio = row.Cold.P50 / row.Bare.P50
+	return row, nil
+}
+
+func invoke(ctx context.Context, s *client.Server, name string) (time.Duration, error) {
+	began := time.Now()
+	out, err := s.Lambda.Invoke(ctx, &lambda.InvokeInput{
+		FunctionName: aws.String(name), Payload: []byte(`{"name":"bench"}`),
+	})
+	took := time.Since(began)
+	if err != nil {
+		return 0, err
+	}
+	if out.FunctionError != nil {
+		return 0, fmt.Errorf("%s: %s", *out.FunctionError, out.Payload)
+	}
+	return took, nil
+}
+
+// startBare runs a command with an empty environment, from start to exit. What it exits with is its own matter:
+// a Go function without a Runtime API ends with an error.
+func startBare(ctx context.Context, command []string) (time.Duration, error) {
+	cmd := exec.CommandContext(ctx, command[0], command[1:]...)
+	cmd.Env = []string{}
+	began := time.Now()
+	err := cmd.Run()
+	took := time.Since(began)
+	if exit := (*exec.ExitError)(nil); err != nil && !errors.As(err, &exit) {
+		return 0, err
+	}
+	return took, nil
+}
+
+// goBinary unpacks the Go function's program.
+func goBinary(zip []byte) (path string, remove func(), err error) {
+	dir, err := os.MkdirTemp("", "hotaru-bench-")
+	if err != nil {
+		return "", nil, err
+	}
+	remove = func() { _ = os.RemoveAll(dir) }
+	path = filepath.Join(dir, "bootstrap")
+	if err := sample.Extract(zip, "bootstrap", path); err != nil {
+		remove()
+		return "", nil, err
+	}
+	return path, remove, nil
+}
