@@ -185,7 +185,8 @@ func bindPrefixHeaders(f *plan.Field, header http.Header, v reflect.Value) {
 			if v.IsNil() {
 				v.Set(reflect.MakeMap(v.Type()))
 			}
-			v.SetMapIndex(reflect.ValueOf(name[len(f.WireName):]), reflect.ValueOf(values[0]))
+			// Names come in any case and, over HTTP/2, in lower case: that is how AWS hands them on.
+			v.SetMapIndex(reflect.ValueOf(strings.ToLower(name[len(f.WireName):])), reflect.ValueOf(values[0]))
 		}
 	}
 }

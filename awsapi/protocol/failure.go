@@ -38,6 +38,9 @@ func FailureOf(service *awsapi.Service, err awsapi.APIError) *Failure {
 		}
 		f.Status = f.Shape.Error.Status
 	}
+	if f.Status == 0 && f.Shape != nil && f.Shape.Error.Fault {
+		f.Status = http.StatusInternalServerError
+	}
 	if own, ok := err.(*awsapi.Error); ok && f.Status == 0 {
 		f.Status = own.Status
 	}
@@ -106,11 +109,11 @@ func Internal(service *awsapi.Service) *Failure {
 // value is the content of an error member: what the error says, or what follows from the shape.
 func (f *Failure) value(member *awsapi.Member) (any, bool) {
 	if v, ok := f.Fields[member.Name]; ok {
-		return v, true
+		return v, v != nil
 	}
 	switch {
 	case strings.EqualFold(member.Name, "message"):
-		return f.Message, true
+		return f.Message, f.Message != ""
 	case member.Name == "Type":
 		if f.Sender {
 			return "User", true

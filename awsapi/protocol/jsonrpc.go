@@ -42,7 +42,7 @@ func (j jsonRPC) EncodeFailure(service *awsapi.Service, f *Failure, _ string) *A
 	}
 	b := append(jsonwire.AppendString([]byte("{"), "__type"), ':')
 	b = jsonwire.AppendString(b, errorNamespace(service)+f.Name)
-	a.Body = appendFailure(b, f, a.Header)
+	a.Body = appendFailure(b, service, f, a.Header)
 	return a
 }
 

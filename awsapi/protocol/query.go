@@ -2,9 +2,9 @@ package protocol
 
 import (
 	"errors"
-	"fmt"
 	"net/http"
 	"reflect"
+	"strings"
 
 	"hotaru/awsapi"
 	"hotaru/awsapi/internal/querywire"
@@ -52,24 +52,21 @@ func (query) EncodeFailure(service *awsapi.Service, f *Failure, requestID string
 	b = xmlwire.Open(b, "Error", "")
 	b = xmlwire.AppendElement(b, "Type", fault)
 	b = xmlwire.AppendElement(b, "Code", f.Code)
-	b = xmlwire.AppendElement(b, "Message", f.Message)
+	if f.Message != "" {
+		b = xmlwire.AppendElement(b, "Message", f.Message)
+	}
 	if f.Shape != nil {
 		for i := range f.Shape.Members {
 			member := &f.Shape.Members[i]
-			if value, ok := f.Fields[member.Name]; ok {
-				b = xmlwire.AppendElement(b, member.Wire(), plainText(value))
+			if strings.EqualFold(member.Name, "message") {
+				continue
+			}
+			if value, ok := wireValue(service, member.Shape, reflect.ValueOf(f.Fields[member.Name])); ok {
+				b = appendWireXML(b, member.Wire(), value)
 			}
 		}
 	}
 	b = xmlwire.Close(b, "Error")
 	b = xmlwire.AppendElement(b, "RequestId", requestID)
 	return xmlAnswer(f.Status, xmlwire.Close(b, "ErrorResponse"))
-}
-
-// plainText is a member of an error as text.
-func plainText(value any) string {
-	if text, ok := value.(string); ok {
-		return text
-	}
-	return fmt.Sprint(value)
 }

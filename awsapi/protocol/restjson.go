@@ -134,17 +134,20 @@ func encodePayload(f *plan.Field, v reflect.Value, a *Answer) {
 	}
 }
 
-func (restJSON) EncodeFailure(_ *awsapi.Service, f *Failure, _ string) *Answer {
+func (restJSON) EncodeFailure(service *awsapi.Service, f *Failure, _ string) *Answer {
 	a := &Answer{Status: f.Status, Header: make(http.Header, 6)}
 	a.Header["Content-Type"] = []string{"application/json"}
 	a.Header["X-Amzn-Errortype"] = []string{f.Code}
-	a.Body = appendFailure([]byte("{"), f, a.Header)
+	a.Body = appendFailure([]byte("{"), service, f, a.Header)
 	return a
 }
 
 // appendFailure writes the members of an error's shape, of which some are headers, and the closing brace.
-func appendFailure(b []byte, f *Failure, header http.Header) []byte {
+func appendFailure(b []byte, service *awsapi.Service, f *Failure, header http.Header) []byte {
 	if f.Shape == nil {
+		if f.Message == "" {
+			return append(b, '}')
+		}
 		name := "message"
 		if strings.HasPrefix(f.Code, "AccessDenied") {
 			name = "Message"
@@ -163,7 +166,8 @@ func appendFailure(b []byte, f *Failure, header http.Header) []byte {
 			continue
 		}
 		b = append(jsonwire.AppendString(comma(b), member.Wire()), ':')
-		b = jsonwire.AppendAny(b, value)
+		wire, _ := wireValue(service, member.Shape, reflect.ValueOf(value))
+		b = appendWireJSON(b, wire)
 	}
 	return append(b, '}')
 }

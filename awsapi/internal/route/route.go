@@ -9,7 +9,7 @@ import (
 )
 
 // MaxLabels is the most labels a template may have.
-const MaxLabels = 6
+const MaxLabels = 8
 
 // Router maps requests to numbers that the caller chose.
 type Router struct{ root node }

@@ -119,9 +119,7 @@ func list(b []byte, f *plan.Field, name string, v reflect.Value) []byte {
 	}
 	flat := flattened(f)
 	if flat {
-		if inner = name; element.WireName != "" && f.WireName == "" {
-			inner = element.WireName
-		}
+		inner = name
 	} else {
 		b = start(b, f, name, v)
 	}
