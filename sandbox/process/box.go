@@ -84,15 +84,21 @@ func (b *box) Start(ctx context.Context, cmd sandbox.Command) (sandbox.Process, 
 	case b.frozen:
 		return nil, sandbox.ErrFrozen
 	}
+	dir := b.paths.host(absoluteDir(cmd.Dir))
+	if info, err := os.Stat(dir); err != nil || !info.IsDir() { // else the program would be blamed
+		return nil, fmt.Errorf("sandbox: no directory %s", cmd.Dir)
+	}
 	started, err := os.StartProcess(b.paths.host(cmd.Path), b.paths.args(cmd.Args), &os.ProcAttr{
-		Dir:   b.paths.host(absoluteDir(cmd.Dir)),
+		Dir:   dir,
 		Env:   b.paths.env(cmd.Env),
 		Files: files,
 		Sys:   ownGroup(),
 	})
 	if err != nil {
-		if errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrPermission) || errors.Is(err, syscall.ENOEXEC) {
-			return nil, fmt.Errorf("%w: %s: %w", sandbox.ErrNotFound, cmd.Path, err)
+		for _, reason := range []error{fs.ErrNotExist, fs.ErrPermission, syscall.ENOEXEC, syscall.ENOTDIR} {
+			if errors.Is(err, reason) {
+				return nil, fmt.Errorf("%w: %s: %w", sandbox.ErrNotFound, cmd.Path, err)
+			}
 		}
 		return nil, fmt.Errorf("sandbox: start %s: %w", cmd.Path, err)
 	}

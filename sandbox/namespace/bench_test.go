@@ -1,0 +1,49 @@
+//go:build linux && (amd64 || arm64)
+
+package namespace_test
+
+import (
+	"context"
+	"fmt"
+	"testing"
+	"time"
+
+	"hotaru/sandbox"
+	"hotaru/sandbox/sandboxtest"
+)
+
+// BenchmarkLife measures a whole life: ms to create, to start a small program, to its end, to destroy.
+func BenchmarkLife(b *testing.B) {
+	driver := newDriver(b)
+	root := sandboxtest.Root(b)
+	helper := sandboxtest.Helper(b)
+	ctx := context.Background()
+	var create, start, exit, destroy []time.Duration
+	for n := 0; b.Loop(); n++ {
+		t0 := time.Now()
+		box, err := driver.Create(ctx, sandbox.Spec{
+			ID: fmt.Sprint("bench-", n), Root: root, Binds: []sandbox.Bind{{Source: helper, Target: "/opt"}},
+			Limits: sandbox.Limits{MemoryBytes: 128 << 20, MilliCPU: 1000}, Listen: []string{"127.0.0.1:9001"},
+		})
+		if err != nil {
+			b.Fatal(err)
+		}
+		t1 := time.Now()
+		p, err := box.Start(ctx, sandbox.Command{Path: "/opt/helper", Args: []string{"helper", "exit", "0"}})
+		if err != nil {
+			b.Fatal(err)
+		}
+		t2 := time.Now()
+		<-p.Done()
+		t3 := time.Now()
+		if err := box.Destroy(ctx); err != nil {
+			b.Fatal(err)
+		}
+		create, start = append(create, t1.Sub(t0)), append(start, t2.Sub(t1))
+		exit, destroy = append(exit, t3.Sub(t2)), append(destroy, time.Since(t3))
+	}
+	for name, times := range map[string][]time.Duration{"create": create, "start": start, "exit": exit, "destroy": destroy} {
+		b.ReportMetric(quantile(times, 50), name+"-p50-ms")
+		b.ReportMetric(quantile(times, 99), name+"-p99-ms")
+	}
+}

@@ -1,0 +1,208 @@
+package sandboxtest
+
+import (
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+
+	"hotaru/sandbox"
+)
+
+func testSetLimits(t *testing.T, h *host) {
+	spec := h.spec("limits")
+	spec.Limits.MemoryBytes = 256 << 20
+	box := h.create(spec)
+	wide := sandbox.Limits{MemoryBytes: 512 << 20, MilliCPU: 500, PIDs: 100}
+	must(t, box.SetLimits(h.context(), wide))
+	if err := box.SetLimits(h.context(), sandbox.Limits{MemoryBytes: -1}); err == nil && h.enforces(sandbox.LimitMemory) {
+		t.Error("a negative limit is taken")
+	}
+	if !h.enforces(sandbox.LimitMemory) {
+		return
+	}
+	p := h.start(box, program("eat", "128"))
+	p.expect("ate 128")
+	if err := box.SetLimits(h.context(), sandbox.Limits{MemoryBytes: 64 << 20, MilliCPU: 500}); err == nil {
+		t.Error("memory is lowered below what is in use")
+	}
+	select {
+	case <-p.Done():
+		t.Errorf("the process ended with %+v", p.Status())
+	default:
+	}
+	must(t, box.SetLimits(h.context(), sandbox.Limits{MemoryBytes: 300 << 20}))
+}
+
+// testEnforced checks each boundary and limit that the driver claims.
+func testEnforced(t *testing.T, h *host) {
+	for boundary, check := range map[sandbox.Boundary]func(*testing.T, *host){
+		sandbox.BoundaryFiles:     enforcesFiles,
+		sandbox.BoundaryProcesses: enforcesProcesses,
+		sandbox.BoundaryNetwork:   enforcesNetwork,
+		sandbox.BoundaryIdentity:  enforcesIdentity,
+		sandbox.BoundarySyscalls:  enforcesSyscalls,
+		sandbox.LimitMemory:       enforcesMemory,
+		sandbox.LimitCPU:          enforcesCPU,
+		sandbox.LimitPIDs:         enforcesPIDs,
+		sandbox.LimitOpenFiles:    enforcesOpenFiles,
+	} {
+		t.Run(string(boundary), func(t *testing.T) {
+			if !h.enforces(boundary) {
+				t.Skip("not enforced by this driver here")
+			}
+			check(t, &host{T: t, Fixture: h.Fixture, program: h.program})
+		})
+	}
+}
+
+// fails runs a command that must not succeed.
+func (h *host) fails(box sandbox.Sandbox, cmd sandbox.Command) {
+	h.Helper()
+	p := h.start(box, cmd)
+	out := p.rest()
+	if status := p.wait(); status == (sandbox.ExitStatus{}) {
+		h.Errorf("%v succeeded: %s", cmd.Args, out)
+	}
+}
+
+func enforcesFiles(t *testing.T, h *host) {
+	secret := filepath.Join(t.TempDir(), "secret")
+	must(t, os.WriteFile(secret, []byte("of the host"), 0o644))
+	first, second := h.create(h.spec("files-1")), h.create(h.spec("files-2"))
+	h.fails(first, program("cat", secret))
+	h.fails(first, program("cat", "/etc/shadow"))
+	h.output(first, program("write", "/tmp/mine"))
+	h.output(first, program("cat", "/tmp/mine"))
+	h.fails(second, program("cat", "/tmp/mine"))
+	for _, path := range []string{"/new", "/usr/new", "/etc/passwd", "/opt/new", "/var/task/new", "/dev/new"} {
+		h.fails(first, program("write", path))
+	}
+}
+
+func enforcesProcesses(t *testing.T, h *host) {
+	first, second := h.create(h.spec("processes-1")), h.create(h.spec("processes-2"))
+	h.start(second, program("sleep")).expect("ready")
+	// Its own shell and ls: nobody else, the init included.
+	out := h.output(first, shell("for p in /proc/[0-9]*; do tr '\\0' ' ' < $p/cmdline; done"))
+	if strings.Contains(out, "helper") || strings.Contains(out, "init") || strings.Contains(out, "stage1") {
+		t.Errorf("sees %q", out)
+	}
+	h.fails(first, shell("kill -0 "+strconv.Itoa(os.Getpid())))
+	h.fails(first, shell("kill -0 1"))
+}
+
+func enforcesNetwork(t *testing.T, h *host) {
+	box := h.create(h.spec("network"))
+	for _, address := range []string{"127.0.0.1:0", "[::1]:0"} {
+		listener, err := net.Listen("tcp", address)
+		if err != nil {
+			t.Logf("%s: %v", address, err)
+			continue
+		}
+		var serving sync.WaitGroup
+		serving.Go(func() { greet(listener) })
+		h.fails(box, program("dial", listener.Addr().String()))
+		listener.Close()
+		serving.Wait()
+	}
+}
+
+func enforcesIdentity(t *testing.T, h *host) {
+	box := h.create(h.spec("identity"))
+	if uid := strings.TrimSpace(h.output(box, shell("id -u"))); uid == "0" {
+		t.Error("user code is root inside")
+	}
+	status := h.output(box, program("cat", "/proc/self/status"))
+	for _, line := range []string{"CapInh:\t0000000000000000", "CapPrm:\t0000000000000000", "CapEff:\t0000000000000000",
+		"CapBnd:\t0000000000000000", "CapAmb:\t0000000000000000", "NoNewPrivs:\t1"} {
+		if !strings.Contains(status, line+"\n") {
+			t.Errorf("no %q in\n%s", line, status)
+		}
+	}
+}
+
+func enforcesSyscalls(t *testing.T, h *host) {
+	box := h.create(h.spec("syscalls"))
+	if status := h.output(box, program("cat", "/proc/self/status")); !strings.Contains(status, "Seccomp:\t2\n") {
+		t.Errorf("no filter in\n%s", status)
+	}
+	h.fails(box, shell("unshare --user true"))
+}
+
+func enforcesMemory(t *testing.T, h *host) {
+	spec := h.spec("memory")
+	spec.Limits.MemoryBytes = 64 << 20
+	box := h.create(spec)
+	other := h.start(box, program("sleep"))
+	other.expect("ready")
+	beside := h.start(h.create(h.spec("beside")), program("sleep"))
+	beside.expect("ready")
+	p := h.start(box, program("eat", "512"))
+	if got := p.wait(); got.Signal != syscall.SIGKILL || !got.OOMKilled {
+		t.Errorf("%+v, want a kill for lack of memory", got)
+	}
+	// All of the sandbox goes, nobody beside it does.
+	if got := other.wait(); got.Signal != syscall.SIGKILL || !got.OOMKilled {
+		t.Errorf("%+v, want a kill for lack of memory", got)
+	}
+	select {
+	case <-beside.Done():
+		t.Errorf("another sandbox's process ended with %+v", beside.Status())
+	default:
+	}
+	must(t, box.Reset(h.context()))
+	again := h.start(box, program("sleep"))
+	again.expect("ready")
+	must(t, again.Signal(syscall.SIGKILL))
+	if got := again.wait(); got.OOMKilled {
+		t.Error("an ordinary kill counts as lack of memory")
+	}
+}
+
+func enforcesCPU(t *testing.T, h *host) {
+	box := h.create(h.spec("cpu"))
+	must(t, box.SetLimits(h.context(), sandbox.Limits{MilliCPU: 200}))
+	before, err := box.Stats(h.context())
+	must(t, err)
+	h.output(box, program("spin", "1000"))
+	after, err := box.Stats(h.context())
+	must(t, err)
+	if used := after.CPUTime - before.CPUTime; used.Milliseconds() > 450 {
+		t.Errorf("a second at a fifth of a CPU took %v of CPU time", used)
+	}
+}
+
+func enforcesPIDs(t *testing.T, h *host) {
+	const most = 64
+	spec := h.spec("pids")
+	spec.Limits.PIDs = most
+	box := h.create(spec)
+	p := h.start(box, program("fork", fmt.Sprint(10*most)))
+	count, err := strconv.Atoi(p.line())
+	must(t, err)
+	if count == 0 || count > most {
+		t.Errorf("%d children with a limit of %d", count, most)
+	}
+	stats, err := box.Stats(h.context())
+	must(t, err)
+	if stats.PIDs > most+16 {
+		t.Errorf("%d processes and threads with a limit of %d", stats.PIDs, most)
+	}
+}
+
+func enforcesOpenFiles(t *testing.T, h *host) {
+	spec := h.spec("open-files")
+	spec.Limits.OpenFiles = 100
+	if got := strings.TrimSpace(h.output(h.create(spec), program("nofile"))); got != "100" {
+		t.Errorf("the limit is %s", got)
+	}
+	if got := strings.TrimSpace(h.output(h.create(h.spec("open-files-default")), program("nofile"))); got != "1024" {
+		t.Errorf("the default limit is %s", got)
+	}
+}
