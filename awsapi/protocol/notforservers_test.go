@@ -28,7 +28,7 @@ func notForServers(id string) string {
 		}},
 		{"servers write UTC", []string{"*DateTimeWithNegativeOffset", "*DateTimeWithPositiveOffset"}},
 		{"servers write no nulls", []string{
-			"*DeserializesDenseSetMapAndSkipsNull", "*DeserializeNullStructureValues", "AwsJson10DeserializeAllowNulls",
+			"*DeserializesDenseSetMapAndSkipsNull", "*DeserializeNullStructureValues", "AwsJson10DeserializeAllowNulls", "*DeserializeNullValues",
 		}},
 		{"servers write no __type into unions", []string{"*DeserializeIgnoreType"}},
 		{"servers write no members that the model has not", []string{"handles_unexpected_json_output", "AwsJson10HandlesUnexpectedJsonOutput"}},
