@@ -70,7 +70,7 @@ func explain(err error) error {
 		return nil
 	case errors.Is(err, crdb.ErrNotFound):
 		return store.ErrNotFound
-	case errors.Is(err, crdb.ErrCorruption):
+	case crdb.IsCorruptionError(err):
 		return fmt.Errorf("%w: %w", store.ErrDamaged, err)
 	default:
 		return err

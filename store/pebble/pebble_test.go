@@ -3,13 +3,10 @@ package pebble_test
 import (
 	"testing"
 
-	"go.uber.org/goleak"
 	"hotaru/store"
 	"hotaru/store/pebble"
 	"hotaru/store/storetest"
 )
-
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 func open(t testing.TB, dir string) *pebble.Store {
 	t.Helper()
