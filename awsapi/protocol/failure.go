@@ -78,9 +78,9 @@ func commonStatus(code string) int {
 	case "AccessDeniedException", "AccessDenied", "MissingAuthenticationTokenException", "MissingAuthenticationToken",
 		"UnrecognizedClientException", "InvalidSignatureException", "SignatureDoesNotMatch", "InvalidClientTokenId",
 		"InvalidClientTokenIdException", "OptInRequired", "RequestExpired", "ExpiredToken", "ExpiredTokenException",
-		"NotAuthorized", "IncompleteSignature", "IncompleteSignatureException":
+		"NotAuthorized", "IncompleteSignatureException":
 		return http.StatusForbidden
-	case "UnknownOperationException":
+	case "UnknownOperationException", "MalformedQueryString":
 		return http.StatusNotFound
 	case "RequestEntityTooLargeException":
 		return http.StatusRequestEntityTooLarge
@@ -97,13 +97,16 @@ func commonStatus(code string) int {
 	}
 }
 
+// internalText is what Lambda says of a fault of its own.
+const internalText = "An error occurred and the request cannot be processed."
+
 // Internal is what callers see of an error that is none of AWS's.
 func Internal(service *awsapi.Service) *Failure {
 	code := "InternalFailure"
 	if errorShape(service, "ServiceException") != nil {
 		code = "ServiceException"
 	}
-	return FailureOf(service, &awsapi.Error{Code: code, Message: "Internal failure"})
+	return FailureOf(service, &awsapi.Error{Code: code, Message: internalText})
 }
 
 // value is the content of an error member: what the error says, or what follows from the shape.

@@ -110,12 +110,12 @@ func TestSDKIsRefused(t *testing.T) {
 		t.Errorf("entry is %+v", e)
 	}
 	_, err = c.lambda.GetPolicy(ctx, &sdklambda.GetPolicyInput{FunctionName: aws.String("f")})
-	wantCode(t, err, "ServiceException", "Internal failure")
+	wantCode(t, err, "ServiceException", "An error occurred and the request cannot be processed.")
 	if e := c.last(t); !errors.Is(e.Err, cause) || e.Status != 500 {
 		t.Errorf("entry is %+v", e)
 	}
 	_, err = c.lambda.GetAlias(ctx, &sdklambda.GetAliasInput{FunctionName: aws.String("f"), Name: aws.String("a")})
-	wantCode(t, err, "ServiceException", "Internal failure")
+	wantCode(t, err, "ServiceException", "An error occurred and the request cannot be processed.")
 	_, err = c.lambda.Invoke(ctx, &sdklambda.InvokeInput{FunctionName: aws.String("f")})
 	var throttled *types.TooManyRequestsException
 	if !errors.As(err, &throttled) || throttled.Reason != types.ThrottleReasonReservedFunctionConcurrentInvocationLimitExceeded ||

@@ -12,6 +12,8 @@ import (
 type words struct {
 	missingCode, missingText                              string
 	unknownCode, expiredCode, invalidCode, incompleteCode string
+	// incompleteStatus differs between the two families in their lists of common errors.
+	incompleteStatus int
 }
 
 func wordsFor(expect Expect) words {
@@ -19,13 +21,14 @@ func wordsFor(expect Expect) words {
 		return words{
 			missingCode: "MissingAuthenticationToken", missingText: "Request is missing Authentication Token",
 			unknownCode: "InvalidClientTokenId", expiredCode: "ExpiredToken", invalidCode: "SignatureDoesNotMatch",
-			incompleteCode: "IncompleteSignature",
+			incompleteCode: "IncompleteSignature", incompleteStatus: http.StatusBadRequest,
 		}
 	}
 	return words{
 		missingCode: "MissingAuthenticationTokenException", missingText: "Missing Authentication Token",
 		unknownCode: "UnrecognizedClientException", expiredCode: "ExpiredTokenException",
 		invalidCode: "InvalidSignatureException", incompleteCode: "IncompleteSignatureException",
+		incompleteStatus: http.StatusForbidden,
 	}
 }
 
@@ -53,11 +56,15 @@ func (w words) invalid(format string, args ...any) error {
 }
 
 func (w words) incomplete(format string, args ...any) error {
-	return refuse(w.incompleteCode, fmt.Sprintf(format, args...))
+	return w.refuseIncomplete(fmt.Sprintf(format, args...))
+}
+
+func (w words) refuseIncomplete(text string) error {
+	return &awsapi.Error{Code: w.incompleteCode, Message: text, Status: w.incompleteStatus}
 }
 
 func (w words) signatureA() error {
-	return refuse(w.incompleteCode, "Signature Version 4A ("+algorithmA+") is not supported here: sign with "+algorithm+".")
+	return w.refuseIncomplete("Signature Version 4A (" + algorithmA + ") is not supported here: sign with " + algorithm + ".")
 }
 
 // need is a part that a signature must have.
@@ -74,7 +81,7 @@ func (w words) required(prefix string, needs []need, end string) error {
 	if missing == nil {
 		return nil
 	}
-	return refuse(w.incompleteCode, strings.Join(append(missing, end), " "))
+	return w.refuseIncomplete(strings.Join(append(missing, end), " "))
 }
 
 // Mismatch is the refusal of a body that is not the one that was signed.
