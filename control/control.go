@@ -47,7 +47,7 @@ type Environments interface {
 
 // Locations makes the URL from which a deployment package can be downloaded for a while.
 type Locations interface {
-	Location(baseURL string, id function.ID, digest string, now time.Time) string
+	Location(baseURL string, id function.ID, digest string, now time.Time) (string, error)
 }
 
 // Lambda answers the Lambda API. All fields are needed.

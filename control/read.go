@@ -17,11 +17,15 @@ func (l *Lambda) GetFunction(ctx context.Context, in *lambda.GetFunctionRequest)
 	if err != nil {
 		return nil, err
 	}
+	location, err := l.Locations.Location(t.call.BaseURL, t.id, v.Code.Digest, time.Now())
+	if err != nil {
+		return nil, err
+	}
 	return &lambda.GetFunctionResponse{
 		Configuration: l.describe(ctx, h, v, t.qualifier),
 		Code: &lambda.FunctionCodeLocation{
 			RepositoryType: ptr("S3"),
-			Location:       ptr(l.Locations.Location(t.call.BaseURL, t.id, v.Code.Digest, time.Now())),
+			Location:       ptr(location),
 		},
 		Tags: h.Tags,
 	}, nil

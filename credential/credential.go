@@ -106,7 +106,7 @@ func writeOnce(path string, text []byte) error {
 
 // Sealer seals session tokens.
 type Sealer interface {
-	Seal(context string, plain []byte) ([]byte, error)
+	Seal(context string, plain []byte) []byte
 	Unseal(context string, sealed []byte) ([]byte, error)
 }
 
@@ -144,11 +144,7 @@ func (a *Authority) Mint(who awsapi.Identity, lifetime time.Duration) (Credentia
 	if err != nil {
 		return Credential{}, fmt.Errorf("credential: %w", err)
 	}
-	sealed, err := a.Sealer.Seal(sealContext, text)
-	if err != nil {
-		return Credential{}, fmt.Errorf("credential: %w", err)
-	}
-	token := base64.StdEncoding.EncodeToString(sealed)
+	token := base64.StdEncoding.EncodeToString(a.Sealer.Seal(sealContext, text))
 	return Credential{s.AccessKeyID, a.secret(token), token}, nil
 }
 

@@ -139,7 +139,9 @@ func (d *Daemon) openControl(ctx context.Context) (err error) {
 		return err
 	}
 	d.onClose(func(context.Context) error { d.iam.Close(); return nil })
-	d.sweepPackages(ctx)
+	if err := d.sweepPackages(ctx); err != nil {
+		return err
+	}
 
 	maker := &maker{
 		driver: d.driver, runtimes: d.runtimes, packages: d.packages, authority: d.authority, logs: d.logs,
@@ -150,7 +152,7 @@ func (d *Daemon) openControl(ctx context.Context) (err error) {
 	d.lambda = &control.Lambda{
 		Functions: d.functions, Packages: d.packages, Roles: roles{d.iam}, Runtimes: d.runtimes,
 		Invoker:      &invoke.Invoker{Functions: d.functions, Environments: d.pool, Logger: d.logger},
-		Environments: d.pool, Locations: locations{d.authority.Root, d.config.Region}, Logger: d.logger,
+		Environments: d.pool, Locations: locations{d.authority.Root}, Logger: d.logger,
 	}
 	d.lambda.Start(ctx)
 	d.onClose(func(ctx context.Context) error { d.lambda.Close(ctx); return nil })
@@ -192,7 +194,7 @@ func (d *Daemon) serve(context.Context) (err error) {
 		d.serving.Wait()
 		return err
 	})
-	for _, failed := range append(d.functions.Failed(), d.iam.Failed()...) {
+	for _, failed := range d.functions.Failed() {
 		d.serving.Go(func() {
 			select {
 			case <-failed:

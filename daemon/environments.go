@@ -92,7 +92,7 @@ type logSink struct{ *logstore.Stream }
 
 // Append implements environment.Log.
 func (s logSink) Append(at time.Time, record []byte) {
-	s.Stream.Append(logstore.Event{Time: at, Message: string(record)})
+	s.Stream.Append(logstore.Event{Time: at, Message: record})
 }
 
 // serveAWS answers the calls that code makes from inside an environment, until its listener is closed with it.

@@ -24,15 +24,15 @@ func (e EntrypointError) Error() string { return string(e) }
 // the layers cover each other, the topmost first.
 // (https://docs.aws.amazon.com/lambda/latest/dg/runtimes-custom.html)
 func Entrypoint(task string, layers ...string) (string, error) {
-	if found, err := bootstrapIn(task, taskRoot); found || err != nil {
-		return taskRoot + "/bootstrap", err
+	if found, err := bootstrapIn(task, TaskRoot); found || err != nil {
+		return TaskRoot + "/bootstrap", err
 	}
 	for _, layer := range layers {
 		if found, err := bootstrapIn(layer, layerRoot); found || err != nil {
 			return layerRoot + "/bootstrap", err
 		}
 	}
-	return "", EntrypointError(fmt.Sprintf("Couldn't find valid bootstrap(s): [%s/bootstrap %s/bootstrap]", taskRoot, layerRoot))
+	return "", EntrypointError(fmt.Sprintf("Couldn't find valid bootstrap(s): [%s/bootstrap %s/bootstrap]", TaskRoot, layerRoot))
 }
 
 // bootstrapIn says whether dir has a bootstrap that can be started. Links are followed inside dir only: what

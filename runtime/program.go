@@ -10,9 +10,11 @@ import (
 	"hotaru/sandbox"
 )
 
-// Where Lambda has things.
+// TaskRoot is where an environment has its function's code.
+const TaskRoot = "/var/task"
+
+// Where Lambda has other things.
 const (
-	taskRoot   = "/var/task"
 	layerRoot  = "/opt"
 	runtimeDir = "/var/runtime"
 	langDir    = "/var/lang"
@@ -50,7 +52,7 @@ type Options struct {
 // Program returns how to start the runtime.
 func (r *Runtime) Program(opt Options) Program {
 	host := opt.TaskRoot != ""
-	at := places{task: taskRoot, layers: layerRoot, runtime: runtimeDir, prefix: langDir}
+	at := places{task: TaskRoot, layers: layerRoot, runtime: runtimeDir, prefix: langDir}
 	if r.Interpreter != nil && (host || r.Interpreter.inUsr()) {
 		at.prefix = r.Interpreter.Prefix
 	}

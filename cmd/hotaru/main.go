@@ -17,7 +17,6 @@ type cli struct {
 	Serve    serveCommand    `cmd:"" help:"Serve Lambda's API until told to stop."`
 	Env      envCommand      `cmd:"" help:"Print the shell variables that point AWS tools to this Hotaru."`
 	Runtimes runtimesCommand `cmd:"" help:"List Lambda's runtimes and which of them run on this machine."`
-	Logs     logsCommand     `cmd:"" help:"Print what a function has logged."`
 	Version  versionCommand  `cmd:"" help:"Print the version."`
 }
 

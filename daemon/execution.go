@@ -1,0 +1,56 @@
+package daemon
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"hotaru/gateway"
+	"hotaru/runtime"
+	"hotaru/sandbox"
+	"hotaru/sandbox/namespace"
+	"hotaru/sandbox/process"
+)
+
+// openExecution opens what code runs in, and removes what a Hotaru that died with this data directory left
+// running.
+func (d *Daemon) openExecution(ctx context.Context) (err error) {
+	dir := d.config.DataDir
+	d.runtimes = &runtime.Catalog{
+		Search:   runtime.Search{Path: d.config.SearchPath, Homes: d.config.HomeDirs},
+		StateDir: filepath.Join(dir, "runtimes"), Nearest: d.config.Runtimes == "nearest",
+	}
+	if d.driver, err = d.openDriver(filepath.Join(dir, "sandboxes")); err != nil {
+		return err
+	}
+	d.onClose(func(context.Context) error { return d.driver.Close() })
+	if err := d.driver.Sweep(ctx); err != nil {
+		return fmt.Errorf("daemon: remove what an earlier process left: %w", err)
+	}
+	d.inside = gateway.NewServer(nil, d.logger)
+	d.onClose(func(context.Context) error { return d.inside.Close() })
+	return nil
+}
+
+// openDriver opens the sandbox driver that the configuration names. auto is the strongest that works here, and
+// never none: who wants no isolation says so.
+func (d *Daemon) openDriver(dir string) (sandbox.Driver, error) {
+	switch d.config.Sandbox {
+	case "auto", "namespace":
+		if os.Geteuid() != 0 {
+			return nil, errors.New("daemon: isolating functions takes root in this version: run hotaru serve as root, " +
+				"or with --sandbox=process, which does not isolate them at all")
+		}
+		driver, err := namespace.New(namespace.Config{StateDir: dir, Log: d.logger})
+		if err != nil {
+			return nil, fmt.Errorf("daemon: %w", err)
+		}
+		return driver, nil
+	case "process":
+		return process.New(d.logger), nil
+	default:
+		return nil, fmt.Errorf("daemon: no sandbox driver %q", d.config.Sandbox)
+	}
+}
