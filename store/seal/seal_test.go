@@ -1,9 +1,7 @@
-package seal_test
+package seal
 
 import (
 	"bytes"
-	"encoding/hex"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -12,173 +10,130 @@ import (
 	"strings"
 	"sync"
 	"testing"
-
-	"hotaru/store/seal"
 )
 
-func open(t testing.TB, dir string) *seal.Sealer {
+func open(t testing.TB, dir string) *Sealer {
 	t.Helper()
-	s, err := seal.Open(dir)
+	s, err := Open(dir)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return s
 }
 
-func TestUnsealRefuses(t *testing.T) {
-	s, other := open(t, t.TempDir()), open(t, t.TempDir())
-	sealed := s.Seal("a/env", []byte("secret"))
-	if _, err := s.Unseal("b/env", sealed); !errors.Is(err, seal.ErrUnseal) {
-		t.Errorf("another context: %v", err)
-	}
-	if _, err := other.Unseal("a/env", sealed); !errors.Is(err, seal.ErrUnknownKey) {
-		t.Errorf("another key: %v", err)
-	}
-	for i := range sealed {
-		spoiled := bytes.Clone(sealed)
-		spoiled[i] ^= 1
-		if plain, err := s.Unseal("a/env", spoiled); err == nil {
-			t.Errorf("byte %d changed: %q", i, plain)
-		}
-		if plain, err := s.Unseal("a/env", sealed[:i]); err == nil {
-			t.Errorf("%d bytes of it: %q", i, plain)
-		}
-	}
-}
-
-func TestOpenRefusesKeyFiles(t *testing.T) {
+func TestKeyFileIsRefused(t *testing.T) {
 	dir := t.TempDir()
-	path := filepath.Join(dir, seal.KeyFile)
 	open(t, dir)
-	whole, err := os.ReadFile(path)
-	if err != nil {
+	path := filepath.Join(dir, keyFile)
+	if err := os.Chmod(path, 0o640); err != nil {
 		t.Fatal(err)
 	}
-	for _, mode := range []os.FileMode{0o644, 0o640, 0o602, 0o700} {
-		if err := os.Chmod(path, mode); err != nil {
-			t.Fatal(err)
-		}
-		if _, err := seal.Open(dir); !errors.Is(err, seal.ErrKeyMode) {
-			t.Errorf("mode %o: %v", mode, err)
-		}
+	if _, err := Open(dir); !errors.Is(err, ErrExposed) {
+		t.Errorf("a key that the group can read: %v", err)
 	}
 	if err := os.Chmod(path, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	contents := [][]byte{{}, whole[:len(whole)-1], append(bytes.Clone(whole), '\n'), bytes.ToUpper(whole)}
-	for i := range whole {
-		spoiled := bytes.Clone(whole)
-		spoiled[i] ^= 1
-		contents = append(contents, spoiled)
-	}
-	for _, content := range contents {
-		if err := os.WriteFile(path, content, 0o600); err != nil {
-			t.Fatal(err)
-		}
-		if _, err := seal.Open(dir); !errors.Is(err, seal.ErrKeyFile) {
-			t.Errorf("%d bytes, spoiled: %v", len(content), err)
-		}
-	}
-	if err := errors.Join(os.Remove(path), os.Symlink("/dev/zero", path)); err != nil {
+	whole, err := os.ReadFile(path)
+	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := seal.Open(dir); !errors.Is(err, seal.ErrKeyMode) {
-		t.Errorf("a link: %v", err)
+	for i := range whole[:len(whole)-1] {
+		damaged := bytes.Clone(whole)
+		damaged[i] ^= 1
+		if err := os.WriteFile(path, damaged, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := Open(dir); !errors.Is(err, ErrDamaged) {
+			t.Errorf("byte %d flipped: %v", i, err)
+		}
+	}
+	if err := os.WriteFile(path, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Open(dir); !errors.Is(err, ErrDamaged) {
+		t.Errorf("an empty key file: %v", err)
 	}
 }
 
-func TestSealAndUnseal(t *testing.T) {
-	dir := t.TempDir()
-	s := open(t, dir)
-	again := open(t, dir)
-	for _, plain := range [][]byte{nil, {}, []byte("secret"), make([]byte, 1<<16)} {
-		first, second := s.Seal("c", plain), s.Seal("c", plain)
-		if bytes.Equal(first, second) {
-			t.Error("sealing twice gives the same")
+func TestValueDoesNotOpenElsewhere(t *testing.T) {
+	s, other := open(t, t.TempDir()), open(t, t.TempDir())
+	sealed, err := s.Seal("function/a", []byte("secret"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if bytes.Contains(sealed, []byte("secret")) {
+		t.Error("the secret can be read")
+	}
+	if _, err := s.Unseal("function/b", sealed); !errors.Is(err, ErrSealed) {
+		t.Errorf("moved: %v", err)
+	}
+	if _, err := other.Unseal("function/a", sealed); !errors.Is(err, ErrSealed) {
+		t.Errorf("another installation: %v", err)
+	}
+	for i := range sealed {
+		damaged := bytes.Clone(sealed)
+		damaged[i] ^= 1
+		if _, err := s.Unseal("function/a", damaged); !errors.Is(err, ErrSealed) {
+			t.Errorf("byte %d flipped: %v", i, err)
 		}
-		if got, err := again.Unseal("c", first); err != nil || !bytes.Equal(got, plain) {
-			t.Errorf("%d bytes came back as %d, %v", len(plain), len(got), err)
-		}
-		if len(plain) > 0 && bytes.Contains(first, plain) {
-			t.Error("the sealed value shows the plain one")
+		if _, err := s.Unseal("function/a", sealed[:i]); !errors.Is(err, ErrSealed) {
+			t.Errorf("cut at %d: %v", i, err)
 		}
 	}
-	if seal.Context("a", "bc") == seal.Context("ab", "c") {
-		t.Error("contexts are ambiguous")
+	if plain, err := s.Unseal("function/a", sealed); err != nil || string(plain) != "secret" {
+		t.Errorf("at home: %q %v", plain, err)
 	}
 }
 
-func TestDerive(t *testing.T) {
+func TestKeyLastsAndIsMadeOnce(t *testing.T) {
 	dir := t.TempDir()
-	s := open(t, dir)
-	if !bytes.Equal(s.Derive("sessions"), open(t, dir).Derive("sessions")) {
-		t.Error("the same purpose gives different keys")
+	var group sync.WaitGroup
+	derived := make([][]byte, 8)
+	for i := range derived {
+		group.Go(func() { derived[i] = open(t, dir).Derive("x") })
 	}
-	if bytes.Equal(s.Derive("sessions"), s.Derive("session")) || len(s.Derive("sessions")) != 32 {
-		t.Error("purposes are not apart")
-	}
-	if bytes.Equal(s.Derive("sessions"), open(t, t.TempDir()).Derive("sessions")) {
-		t.Error("directories are not apart")
-	}
-}
-
-func TestOneKeyOfManyStarters(t *testing.T) {
-	dir := t.TempDir()
-	keys := make([]string, 8)
-	var wg sync.WaitGroup
-	for i := range keys {
-		wg.Go(func() {
-			s, err := seal.Open(dir)
-			if err != nil {
-				t.Error(err)
-				return
-			}
-			keys[i] = string(s.Derive("x"))
-		})
-	}
-	wg.Wait()
-	for _, k := range keys {
-		if k != keys[0] {
-			t.Fatal("starters have different keys")
+	group.Wait()
+	for _, d := range derived {
+		if !bytes.Equal(d, derived[0]) {
+			t.Fatal("two keys were made")
 		}
+	}
+	if bytes.Equal(derived[0], open(t, dir).Derive("y")) {
+		t.Error("two purposes have one key")
 	}
 	entries, err := os.ReadDir(dir)
 	if err != nil || len(entries) != 1 {
-		t.Fatalf("left %v, %v", entries, err)
+		t.Errorf("left in the directory: %v %v", entries, err)
 	}
-	if info, err := entries[0].Info(); err != nil || info.Mode() != 0o600 {
-		t.Errorf("mode %v, %v", info.Mode(), err)
+	info, err := os.Stat(filepath.Join(dir, keyFile))
+	if err != nil || info.Mode().Perm() != 0o600 {
+		t.Errorf("mode: %v %v", info.Mode(), err)
 	}
 }
 
-func TestNothingShowsTheKey(t *testing.T) {
-	dir := t.TempDir()
-	s := open(t, dir)
-	content, err := os.ReadFile(filepath.Join(dir, seal.KeyFile))
-	if err != nil {
-		t.Fatal(err)
-	}
-	hexKey := strings.Fields(string(content))[4]
-	key, err := hex.DecodeString(hexKey)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var shown strings.Builder
-	slog.New(slog.NewTextHandler(&shown, nil)).Info("x", "s", s, "p", *s, "in", struct{ S *seal.Sealer }{s})
-	slog.New(slog.NewJSONHandler(&shown, nil)).Info("x", "s", s, "in", struct{ S *seal.Sealer }{s})
-	for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%x", "%d", "%q"} {
-		fmt.Fprintf(&shown, verb, s)
-		fmt.Fprintf(&shown, verb, struct{ S *seal.Sealer }{s})
-	}
-	if err := json.NewEncoder(&shown).Encode(map[string]any{"s": s}); err != nil {
-		t.Fatal(err)
-	}
-	for _, secret := range []string{hexKey, strings.ToUpper(hexKey), string(key), strings.Trim(fmt.Sprint(key), "[]")} {
-		if strings.Contains(shown.String(), secret) {
-			t.Errorf("the key is shown in: %s", shown.String())
+func TestKeyIsNotShown(t *testing.T) {
+	s := open(t, t.TempDir())
+	var log bytes.Buffer
+	slog.New(slog.NewJSONHandler(&log, nil)).Info("x", "sealer", s)
+	for _, shown := range []string{fmt.Sprint(s), fmt.Sprintf("%v %+v %#v %s", s, s, s, s), log.String()} {
+		if strings.Contains(shown, string(s.key)) || strings.Contains(shown, "aead") || strings.Contains(shown, "key") {
+			t.Errorf("shown: %s", shown)
 		}
 	}
-	if !strings.Contains(shown.String(), "redacted") {
-		t.Errorf("shown: %s", shown.String())
+}
+
+func FuzzUnseal(f *testing.F) {
+	s := open(f, f.TempDir())
+	sealed, err := s.Seal("place", []byte("secret"))
+	if err != nil {
+		f.Fatal(err)
 	}
+	f.Add(sealed)
+	f.Add([]byte{})
+	f.Fuzz(func(t *testing.T, data []byte) {
+		if plain, err := s.Unseal("place", data); err == nil && !bytes.Equal(data, sealed) {
+			t.Errorf("forged: %q", plain)
+		}
+	})
 }
