@@ -14,6 +14,8 @@ type quirks struct {
 	enums map[string][]string
 	// later are members, as Structure.Member, whose own constraints the service checks itself, with other words.
 	later map[string]bool
+	// last is a structure's member that is reported after the others.
+	last map[string]string
 }
 
 // listWords without an enum are the ordinary ones without "Member must not be null".
@@ -80,6 +82,10 @@ var lambdaQuirks = quirks{
 		// An unknown runtime is an InvalidParameterValueException of the service, which also speaks of ARNs.
 		"CreateFunctionRequest.Runtime":              true,
 		"UpdateFunctionConfigurationRequest.Runtime": true,
+	},
+	last: map[string]string{
+		// Lambda names a layer's runtimes before its architectures.
+		"PublishLayerVersionRequest": "CompatibleArchitectures",
 	},
 }
 

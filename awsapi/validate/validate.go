@@ -42,22 +42,26 @@ type checker struct {
 }
 
 func (c *checker) structure(p *plan.Plan, v reflect.Value, path string) {
+	last := c.quirks().last[p.Shape.Name]
 	for i := range p.Fields {
-		f := &p.Fields[i]
-		if !f.Required && !f.Plan.Constrained {
-			continue
+		if f := &p.Fields[i]; f.Name != last {
+			c.member(p, f, v, path)
+		} else {
+			defer c.member(p, f, v, path)
 		}
-		field := f.Of(v)
-		value, ok := plan.Present(field)
-		if !ok {
-			if f.Required {
-				c.violate(f.Plan, "null", join(path, f.Name), "Member must not be null")
-			}
-			continue
-		}
-		if f.Plan.Constrained && !c.quirks().later[p.Shape.Name+"."+f.Name] {
-			c.value(f.Plan, value, join(path, f.Name))
-		}
+	}
+}
+
+func (c *checker) member(p *plan.Plan, f *plan.Field, v reflect.Value, path string) {
+	if !f.Required && !f.Plan.Constrained {
+		return
+	}
+	value, ok := plan.Present(f.Of(v))
+	switch {
+	case ok && f.Plan.Constrained && !c.quirks().later[p.Shape.Name+"."+f.Name]:
+		c.value(f.Plan, value, join(path, f.Name))
+	case !ok && f.Required:
+		c.violate(f.Plan, "null", join(path, f.Name), "Member must not be null")
 	}
 }
 

@@ -229,7 +229,7 @@ func constrain(p *Plan, open map[*Plan]bool) bool {
 	found := s.Min != "" || s.Max != "" || s.Pattern != "" || len(s.Enum) > 0
 	for i := range p.Fields {
 		f := &p.Fields[i]
-		found = f.Required || constrain(f.Plan, open) || found
+		found = constrain(f.Plan, open) || f.Required || found
 	}
 	for _, f := range []*Field{p.Element, p.Key, p.Value} {
 		if f != nil {
