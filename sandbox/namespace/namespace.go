@@ -31,7 +31,9 @@ type Config struct {
 	StateDir string
 	// Stage1 is the init program; nil means the one embedded in this binary.
 	Stage1 []byte
-	Log    *slog.Logger
+	// CgroupV1 leaves version 2 control groups alone on a host that has both versions.
+	CgroupV1 bool
+	Log      *slog.Logger
 }
 
 // Error is an error of this driver that callers tell apart with errors.Is.
@@ -57,6 +59,7 @@ type Driver struct {
 	stage1   *os.File // sealed memfd
 	filter   []byte
 	landlock bool
+	v1Only   bool
 	spawner  *spawner
 
 	capabilities []sandbox.Capability
@@ -86,7 +89,7 @@ func New(config Config) (*Driver, error) {
 	if err != nil {
 		return nil, err
 	}
-	d := &Driver{log: config.Log, filter: seccomp.Bytes(program), landlock: hasLandlock(), boxes: map[string]*box{}}
+	d := &Driver{log: config.Log, filter: seccomp.Bytes(program), landlock: hasLandlock(), v1Only: config.CgroupV1, boxes: map[string]*box{}}
 	if d.state, err = openState(config.StateDir); err != nil {
 		return nil, err
 	}
@@ -99,22 +102,30 @@ func New(config Config) (*Driver, error) {
 
 // open acquires what release gives back.
 func (d *Driver) open(image []byte) error {
-	layout, err := cgroup.Detect(d.state.name)
-	if err != nil {
+	if err := d.openCgroups(); err != nil {
 		return err
 	}
-	if d.cgroups, err = cgroup.Open(layout); err != nil {
-		return err
-	}
-	if err := d.state.recordCgroups(d.cgroups.Dirs()); err != nil {
-		return err
-	}
+	var err error
 	if d.stage1, err = seal(image); err != nil {
 		return err
 	}
 	d.numbers = newNumbers(d.state.name)
 	d.spawner = startSpawner()
 	return nil
+}
+
+// openCgroups makes our parent groups. They are recorded first: whatever happens next, Sweep finds them. Those of
+// a dead daemon stay on record until they are swept.
+func (d *Driver) openCgroups() error {
+	layout, err := cgroup.Detect(d.state.name, d.v1Only)
+	if err != nil {
+		return err
+	}
+	if err := d.state.recordCgroups(layout.Dirs()); err != nil {
+		return err
+	}
+	d.cgroups, err = cgroup.Open(layout)
+	return err
 }
 
 func (d *Driver) release() error {
@@ -149,15 +160,7 @@ func (d *Driver) Sweep(ctx context.Context) error {
 	if err := d.state.sweep(ctx); err != nil {
 		return err
 	}
-	// The sweep took our own parent directories along.
-	layout, err := cgroup.Detect(d.state.name)
-	if err != nil {
-		return err
-	}
-	if d.cgroups, err = cgroup.Open(layout); err != nil {
-		return err
-	}
-	return d.state.recordCgroups(d.cgroups.Dirs())
+	return d.openCgroups() // the sweep took our own parent directories along
 }
 
 // Close destroys every sandbox, those that are being made included, and gives the state directory back.

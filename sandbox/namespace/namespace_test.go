@@ -23,10 +23,14 @@ func needRoot(t testing.TB) {
 
 func newDriver(t testing.TB) *namespace.Driver {
 	t.Helper()
+	return openDriver(t, namespace.Config{StateDir: t.TempDir()})
+}
+
+func openDriver(t testing.TB, config namespace.Config) *namespace.Driver {
+	t.Helper()
 	needRoot(t)
-	driver, err := namespace.New(namespace.Config{
-		StateDir: t.TempDir(), Stage1: sandboxtest.Stage1(t), Log: slog.New(slog.NewTextHandler(t.Output(), nil)),
-	})
+	config.Stage1, config.Log = sandboxtest.Stage1(t), slog.New(slog.NewTextHandler(t.Output(), nil))
+	driver, err := namespace.New(config)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -47,5 +51,17 @@ func TestSuite(t *testing.T) {
 	needRoot(t)
 	sandboxtest.Run(t, func(t testing.TB) sandboxtest.Fixture {
 		return sandboxtest.Fixture{Driver: newDriver(t), Root: sandboxtest.Root(t)}
+	})
+}
+
+// The same on version 1 control groups alone, which freeze and count differently.
+func TestSuiteCgroupV1(t *testing.T) {
+	needRoot(t)
+	if _, err := os.Stat("/sys/fs/cgroup/memory/cgroup.procs"); err != nil {
+		t.Skip("this host has no version 1 control groups: ", err)
+	}
+	sandboxtest.Run(t, func(t testing.TB) sandboxtest.Fixture {
+		driver := openDriver(t, namespace.Config{StateDir: t.TempDir(), CgroupV1: true})
+		return sandboxtest.Fixture{Driver: driver, Root: sandboxtest.Root(t)}
 	})
 }

@@ -12,6 +12,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"golang.org/x/sys/unix"
 
@@ -90,9 +91,22 @@ func (s *state) makeDirs() error {
 	return nil
 }
 
-// recordCgroups remembers where the control groups are: a later daemon may run in another group itself, and
-// must find these.
+// recordCgroups adds to the directories on record: a later daemon may run in another group itself, and must find
+// these.
 func (s *state) recordCgroups(dirs []string) error {
+	known, err := s.recordedCgroups()
+	if err != nil {
+		return err
+	}
+	for _, dir := range dirs {
+		if !slices.Contains(known, dir) {
+			known = append(known, dir)
+		}
+	}
+	return s.writeCgroups(known)
+}
+
+func (s *state) writeCgroups(dirs []string) error {
 	content, err := json.Marshal(dirs)
 	if err != nil {
 		return fmt.Errorf("sandbox: %w", err)
@@ -107,15 +121,26 @@ func (s *state) recordCgroups(dirs []string) error {
 	return nil
 }
 
-// sweep ends and removes everything that is recorded here.
-func (s *state) sweep(ctx context.Context) error {
-	var dirs []string
+func (s *state) recordedCgroups() ([]string, error) {
 	content, err := os.ReadFile(s.path("cgroups.json"))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	var dirs []string
 	if err == nil {
 		err = json.Unmarshal(content, &dirs)
 	}
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("sandbox: cgroups.json: %w", err)
+	if err != nil {
+		return nil, fmt.Errorf("sandbox: cgroups.json: %w", err)
+	}
+	return dirs, nil
+}
+
+// sweep ends and removes everything that is recorded here.
+func (s *state) sweep(ctx context.Context) error {
+	dirs, err := s.recordedCgroups()
+	if err != nil {
+		return err
 	}
 	// Processes first: they may still write to their /tmp.
 	if err := cgroup.Sweep(ctx, s.name, dirs); err != nil {
@@ -129,7 +154,7 @@ func (s *state) sweep(ctx context.Context) error {
 	for _, entry := range entries {
 		failures = append(failures, s.removeSandbox(entry.Name()))
 	}
-	return errors.Join(failures...)
+	return errors.Join(append(failures, s.writeCgroups(nil))...)
 }
 
 // makeTmp makes a sandbox's directory and its /tmp, which only the user inside may enter.

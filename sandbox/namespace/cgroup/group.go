@@ -80,15 +80,6 @@ func (p *Parent) delegate(dir string) error {
 	return nil
 }
 
-// Dirs are the parent directories; what is in them is this daemon's alone.
-func (p *Parent) Dirs() []string {
-	dirs := make([]string, 0, len(p.roles))
-	for _, r := range p.roles {
-		dirs = append(dirs, r.dir)
-	}
-	return dirs
-}
-
 // Close removes the parent directories. Groups must be gone.
 func (p *Parent) Close() error {
 	var failures []error

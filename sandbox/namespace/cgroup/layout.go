@@ -40,8 +40,9 @@ type mount struct {
 
 // Detect reads the layout of this host. Each parent directory is named name: in version 1 below the group that
 // this process is in, so that limits set on the daemon hold for what it starts; in version 2, where a group
-// with processes cannot have children with controllers, at the top.
-func Detect(name string) (Layout, error) {
+// with processes cannot have children with controllers, at the top. v1Only leaves version 2 alone on a host that
+// has both.
+func Detect(name string, v1Only bool) (Layout, error) {
 	mounts, err := os.Open("/proc/self/mountinfo")
 	if err != nil {
 		return Layout{}, fmt.Errorf("cgroup: %w", err)
@@ -52,10 +53,10 @@ func Detect(name string) (Layout, error) {
 		return Layout{}, fmt.Errorf("cgroup: %w", err)
 	}
 	defer own.Close()
-	return detect(name, mounts, own)
+	return detect(name, v1Only, mounts, own)
 }
 
-func detect(name string, mountinfo, selfCgroup io.Reader) (Layout, error) {
+func detect(name string, v1Only bool, mountinfo, selfCgroup io.Reader) (Layout, error) {
 	mounts, err := parseMounts(mountinfo)
 	if err != nil {
 		return Layout{}, err
@@ -67,7 +68,7 @@ func detect(name string, mountinfo, selfCgroup io.Reader) (Layout, error) {
 	var l Layout
 	for _, m := range mounts {
 		if m.v2 {
-			if l.unified.dir == "" {
+			if l.unified.dir == "" && !v1Only {
 				l.unified = role{dir: filepath.Join(m.dir, name), v2: true}
 				l.takeControllers(m.dir)
 			}
@@ -134,6 +135,15 @@ func (l *Layout) dirs() []role {
 		}
 	}
 	return all
+}
+
+// Dirs are the parent directories; what is in them is this daemon's alone.
+func (l *Layout) Dirs() []string {
+	var dirs []string
+	for _, r := range l.dirs() {
+		dirs = append(dirs, r.dir)
+	}
+	return dirs
 }
 
 // parseMounts reads the cgroup mounts of proc_pid_mountinfo(5).
