@@ -184,6 +184,7 @@ var (
 	// positions in files that are not the function's say nothing about it.
 	positions = regexp.MustCompile(`((?:/var/runtime/|/var/lang/|node:|<frozen )[^:,"\\]*)(?::\d+)+|((?:/var/runtime/|/var/lang/|<frozen )[^"\\]*\\?"), line \d+`)
 	internals = regexp.MustCompile(`(,"    at [^"]*(node:|<anonymous>\)?|/var/runtime/)[^"]*")+`)
+	inMessage = regexp.MustCompile(`(\\n    at [^\\"]*(node:|/var/runtime/)[^\\"]*)+`)
 )
 
 func (p *process) normal(text string) string {
@@ -192,5 +193,6 @@ func (p *process) normal(text string) string {
 	text = strings.ReplaceAll(text, p.task, "/var/task")
 	text = timestamps.ReplaceAllString(text, "<time>")
 	text = positions.ReplaceAllString(text, "$1$2")
+	text = inMessage.ReplaceAllString(text, `\n    at <runtime>`)
 	return internals.ReplaceAllString(text, `,"    at <runtime>"`)
 }

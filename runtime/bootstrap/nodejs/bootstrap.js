@@ -6,10 +6,13 @@
 // uses nothing but Node.js itself.
 
 const fs = require('fs');
-const net = require('net');
 const { format } = require('util');
 const { loadHandler, forgetPaths, offerStreaming, isStreaming } = require('./loader.js');
-const { RuntimeError, Unhandled, describe, logged } = require('./errors.js');
+
+// What only failures need is loaded when one happens: see errors.js.
+const describe = (err) => require('./errors.js').describe(err);
+const logged = (err) => require('./errors.js').logged(err);
+const fault = (kind, message) => new (require('./errors.js').RuntimeError)(kind, message);
 
 const FD = 3;
 const RESPONSE = 17, ERROR = 18, INIT_ERROR = 19, LOG = 20;
@@ -125,7 +128,8 @@ function errorFields(_key, value) {
 
 const nodeMajor = parseInt(process.versions.node, 10);
 
-let socket; // descriptor 3
+let socket; // descriptor 3, from the second event on
+let events = 0; // how many have come
 let handler;
 let streaming = false;
 let serving = false; // Init is over
@@ -145,9 +149,8 @@ class Invocation {
     if (current !== this) return;
     current = null;
     whenIdle = null;
-    // The socket keeps the process alive only between invocations: during one, an empty loop means something.
-    socket.ref();
     send([...answer(type, this.head.number, tag, payload), READY]);
+    listen();
   }
 
   succeed(result) {
@@ -156,7 +159,7 @@ class Invocation {
       body = JSON.stringify(result === undefined ? null : result) || 'null';
     } catch (_) {
       const message = 'Unable to stringify response body';
-      return this.fail(nodeMajor >= 24 ? new RuntimeError('JSONStringifyError', message) : new Error(message));
+      return this.fail(nodeMajor >= 24 ? fault('JSONStringifyError', message) : new Error(message));
     }
     this.finish(RESPONSE, 'application/json', Buffer.from(body));
   }
@@ -217,7 +220,6 @@ function contextFor(invocation) {
 // invoke runs the handler on one event.
 function invoke(head, payload) {
   const invocation = current = new Invocation(head);
-  socket.unref();
   globalThis[REQUEST_ID] = head.id;
   if (head.trace) process.env._X_AMZN_TRACE_ID = head.trace;
   else delete process.env._X_AMZN_TRACE_ID;
@@ -261,12 +263,12 @@ async function begin({ handler: name, env }) {
   handler = await loadHandler(root, name);
   streaming = isStreaming(handler);
   if (nodeMajor >= 24 && handler.length >= 3 && !streaming) {
-    throw new RuntimeError('CallbackHandlerDeprecated',
+    throw fault('CallbackHandlerDeprecated',
       'Handlers with a callback are not supported from Node.js 24 on: return a promise or a value instead.');
   }
   serving = true;
-  socket.ref();
   send([READY]);
+  listen();
 }
 
 // crash reports an error that ends the process.
@@ -279,52 +281,92 @@ function crash(title, err, code) {
   process.exit(code);
 }
 
-// receiver returns a listener that gathers chunks to frames and hands each to deliver. The daemon sends a Start
+// gone ends the process when the daemon has let go of this environment: there is nobody to tell.
+const gone = () => process.exit(0);
+
+// gatherer returns a function that takes chunks and returns a frame when it is whole. The daemon sends a Start
 // and then an Event after each Ready, so that nothing ever follows a frame.
-function receiver(deliver) {
+function gatherer() {
   let chunks = [];
   let size = 0;
   let need = 5;
   return (chunk) => {
     chunks.push(chunk);
     size += chunk.length;
-    if (size < need) return;
+    if (size < need) return null;
     const frame = chunks.length === 1 ? chunk : Buffer.concat(chunks);
     need = 5 + frame.readUInt32BE(0);
     if (size < need) {
       chunks = [frame];
-      return;
+      return null;
     }
     chunks = [];
     size = 0;
     need = 5;
-    deliver(frame);
+    return frame;
   };
 }
 
-function main() {
-  let started = false;
-  const gone = () => process.exit(0); // the daemon has let go of this environment: there is nobody to tell
-  socket = new net.Socket({ fd: FD, readable: true, writable: true });
-  socket.on('end', gone).on('error', gone);
-  socket.on('data', receiver((frame) => {
-    if (started) {
-      const head = 9 + frame.readUInt32BE(5);
-      invoke(JSON.parse(frame.toString('utf8', 9, head)), frame.toString('utf8', head));
-      return;
-    }
-    started = true;
+// readStart waits for the Start frame. Nothing else can happen before it.
+function readStart() {
+  const gather = gatherer();
+  for (;;) {
+    const buffer = Buffer.allocUnsafe(64 * 1024);
+    const n = fs.readSync(FD, buffer);
+    if (n === 0) gone();
+    const frame = gather(buffer.subarray(0, n));
+    if (frame) return JSON.parse(frame.toString('utf8', 5));
+  }
+}
+
+// listen waits for the next event, and keeps the process alive for it. During an invocation nothing of ours
+// does: an empty event loop means something then.
+//
+// A socket answers fastest, but takes a while to load and set up: the first event is read without.
+function listen() {
+  if (socket) socket.ref();
+  else if (events > 0) openSocket();
+  else readFirst(gatherer());
+}
+
+function readFirst(gather) {
+  const buffer = Buffer.allocUnsafe(64 * 1024);
+  fs.read(FD, buffer, 0, buffer.length, null, (err, n) => {
+    if (err || n === 0) return gone();
+    const frame = gather(buffer.subarray(0, n));
+    if (frame) deliver(frame);
+    else readFirst(gather);
+  });
+}
+
+function openSocket() {
+  const gather = gatherer();
+  socket = new (require('net').Socket)({ fd: FD, readable: true, writable: true });
+  socket.on('end', gone).on('error', gone).on('data', (chunk) => {
+    const frame = gather(chunk);
+    if (!frame) return;
     socket.unref();
-    process.on('uncaughtException', (err) => crash('Uncaught Exception', err, 129));
-    process.on('unhandledRejection', (reason, promise) =>
-      crash('Unhandled Promise Rejection', new Unhandled(reason, promise), 128));
-    process.on('beforeExit', () => {
-      const idle = whenIdle;
-      whenIdle = null;
-      if (idle) idle();
-    });
-    begin(JSON.parse(frame.toString('utf8', 5))).catch((err) => crash('Uncaught Exception', err, 129));
-  }));
+    deliver(frame);
+  });
+}
+
+function deliver(frame) {
+  events++;
+  const payload = 9 + frame.readUInt32BE(5);
+  invoke(JSON.parse(frame.toString('utf8', 9, payload)), frame.toString('utf8', payload));
+}
+
+function main() {
+  const start = readStart();
+  process.on('uncaughtException', (err) => crash('Uncaught Exception', err, 129));
+  process.on('unhandledRejection', (reason, promise) =>
+    crash('Unhandled Promise Rejection', new (require('./errors.js').Unhandled)(reason, promise), 128));
+  process.on('beforeExit', () => {
+    const idle = whenIdle;
+    whenIdle = null;
+    if (idle) idle();
+  });
+  begin(start).catch((err) => crash('Uncaught Exception', err, 129));
 }
 
 main();

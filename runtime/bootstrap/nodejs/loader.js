@@ -5,39 +5,37 @@ const fs = require('fs');
 const path = require('path');
 const Module = require('module');
 const { pathToFileURL } = require('url');
-const { RuntimeError } = require('./errors.js');
 
 // What fails to load is required by a file of this name, as on Lambda.
 const require_ = Module.createRequire(path.join(__dirname, 'index.mjs'));
 const typescript = parseInt(process.versions.node, 10) >= 24;
+const fault = (kind, message) => new (require('./errors.js').RuntimeError)(kind, message);
 const STREAMING = Symbol.for('aws.lambda.runtime.handler.streaming');
 
 // loadHandler returns the function that handler ("dir/module.export.path") names under root.
 async function loadHandler(root, handler) {
   if (handler.includes('..')) {
-    throw new RuntimeError('MalformedHandlerName',
+    throw fault('MalformedHandlerName',
       `'${handler}' is not a valid handler name. Use absolute paths when specifying root directories in handler names.`);
   }
   const base = path.basename(handler);
   const dir = handler.substring(0, handler.indexOf(base));
   const dot = base.indexOf('.');
-  if (dot < 0) throw new RuntimeError('MalformedHandlerName', 'Bad handler');
+  if (dot < 0) throw fault('MalformedHandlerName', 'Bad handler');
 
   let found;
   try {
     found = await loadModule(root, dir, base.substring(0, dot));
   } catch (err) {
     if (err instanceof SyntaxError) {
-      const fault = new RuntimeError('UserCodeSyntaxError', String(err));
-      fault.stack = err.stack;
-      throw fault;
+      throw Object.assign(fault('UserCodeSyntaxError', String(err)), { stack: err.stack });
     }
-    if (err && err.code === 'MODULE_NOT_FOUND') throw new RuntimeError('ImportModuleError', String(err));
+    if (err && err.code === 'MODULE_NOT_FOUND') throw fault('ImportModuleError', String(err));
     throw err;
   }
   for (const name of base.substring(dot + 1).split('.')) found = found && found[name];
-  if (!found) throw new RuntimeError('HandlerNotFound', `${handler} is undefined or not exported`);
-  if (typeof found !== 'function') throw new RuntimeError('HandlerNotFound', `${handler} is not a function`);
+  if (!found) throw fault('HandlerNotFound', `${handler} is undefined or not exported`);
+  if (typeof found !== 'function') throw fault('HandlerNotFound', `${handler} is not a function`);
   return found;
 }
 
@@ -89,7 +87,7 @@ function offerStreaming() {
 function isStreaming(handler) {
   const mark = handler[STREAMING];
   if (!mark) return false;
-  if (mark !== 'response') throw new RuntimeError('MalformedStreamingHandler', 'Only response streaming is supported.');
+  if (mark !== 'response') throw fault('MalformedStreamingHandler', 'Only response streaming is supported.');
   return true;
 }
 
