@@ -13,6 +13,8 @@ type model struct {
 	Metadata   metadata            `json:"metadata"`
 	Operations ordered[*operation] `json:"operations"`
 	Shapes     ordered[*shape]     `json:"shapes"`
+	// Members are a supplement's additions to structures that the model has.
+	Members map[string]ordered[*reference] `json:"members"`
 }
 
 type metadata struct {
@@ -157,5 +159,22 @@ func loadModel(models, supplements, service string) (*model, error) {
 			return nil, err
 		}
 	}
-	return &m, nil
+	return &m, m.addMembers()
+}
+
+func (m *model) addMembers() error {
+	for name, members := range m.Members {
+		s, ok := m.Shapes.Values[name]
+		if !ok {
+			return fmt.Errorf("the supplement adds to %s, which is not there", name)
+		}
+		for _, member := range members.Keys {
+			if _, ok := s.Members.Values[member]; ok {
+				return fmt.Errorf("the supplement adds %s.%s, which the model has by now", name, member)
+			}
+			s.Members.Keys = append(s.Members.Keys, member)
+			s.Members.Values[member] = members.Values[member]
+		}
+	}
+	return nil
 }

@@ -103,6 +103,13 @@ const (
 	CodeSigningPolicyEnforce = "Enforce"
 )
 
+// The values of DirectS3Read.
+const (
+	DirectS3ReadEnabled  = "ENABLED"
+	DirectS3ReadDisabled = "DISABLED"
+	DirectS3ReadAuto     = "AUTO"
+)
+
 // The values of EndPointType.
 const (
 	EndPointTypeKafkaBootstrapServers = "KAFKA_BOOTSTRAP_SERVERS"
@@ -204,6 +211,12 @@ const (
 const (
 	InvokeModeBuffered       = "BUFFERED"
 	InvokeModeResponseStream = "RESPONSE_STREAM"
+)
+
+// The values of KafkaEventSourceMappingConsumptionMode.
+const (
+	KafkaEventSourceMappingConsumptionModeStream = "Stream"
+	KafkaEventSourceMappingConsumptionModeQueue  = "Queue"
 )
 
 // The values of KafkaSchemaRegistryAuthType.

@@ -186,6 +186,7 @@ type ChainedInvokeFailedDetails struct {
 type ChainedInvokeOptions struct {
 	FunctionName *string
 	TenantId     *string
+	XAmznTraceId *string
 }
 
 // ChainedInvokeStartedDetails is the model's structure of that name.
@@ -693,6 +694,7 @@ type ExecutionTimedOutDetails struct {
 type FileSystemConfig struct {
 	Arn            *string
 	LocalMountPath *string
+	S3FilesConfig  *S3FilesConfig
 }
 
 // Filter is the model's structure of that name.
@@ -1708,6 +1710,11 @@ type RuntimeVersionError struct {
 	Message   *string
 }
 
+// S3FilesConfig is the model's structure of that name.
+type S3FilesConfig struct {
+	DirectS3Read *string
+}
+
 // ScalingConfig is the model's structure of that name.
 type ScalingConfig struct {
 	MaximumConcurrency *int32
@@ -1722,6 +1729,7 @@ type SelfManagedEventSource struct {
 type SelfManagedKafkaEventSourceConfig struct {
 	ConsumerGroupId      *string
 	SchemaRegistryConfig *KafkaSchemaRegistryConfig
+	ConsumptionMode      *string
 }
 
 // SendDurableExecutionCallbackFailureRequest is the model's structure of that name.
