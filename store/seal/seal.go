@@ -136,15 +136,13 @@ func makeKey(path string) error {
 }
 
 // Seal makes a value unreadable. place says where it belongs, such as its record's key and its field's name.
-func (s *Sealer) Seal(place string, plain []byte) ([]byte, error) {
+func (s *Sealer) Seal(place string, plain []byte) []byte {
 	sealed := make([]byte, headBytes, headBytes+len(plain)+tagBytes)
 	sealed[0] = version
 	copy(sealed[1:], s.id[:])
 	nonce := sealed[1+idBytes : headBytes]
-	if _, err := rand.Read(nonce); err != nil {
-		return nil, fmt.Errorf("seal: %w", err)
-	}
-	return s.aead.Seal(sealed, nonce, plain, []byte(place)), nil
+	_, _ = rand.Read(nonce) // never fails
+	return s.aead.Seal(sealed, nonce, plain, []byte(place))
 }
 
 // Unseal opens a value that was sealed for the same place, or answers ErrSealed.
