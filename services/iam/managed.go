@@ -1,0 +1,145 @@
+package iam
+
+import (
+	"crypto/sha256"
+	"encoding/base32"
+	"encoding/json"
+	"strings"
+	"time"
+)
+
+// awsPolicy is one of the policies that AWS provides. Each allows its actions; where AWS's own document has grown
+// over the years, this one has what functions use.
+// https://docs.aws.amazon.com/aws-managed-policy/latest/reference/policy-list.html
+type awsPolicy struct {
+	path, name string
+	actions    []string
+	// except: all actions but these.
+	except    bool
+	resources []string
+}
+
+// serviceRole is the path of policies that AWS made for services' roles.
+const serviceRole = "/service-role/"
+
+// awsPolicies are those that people attach to functions' roles.
+func awsPolicies() []awsPolicy {
+	logs := []string{"logs:CreateLogGroup", "logs:CreateLogStream", "logs:PutLogEvents"}
+	with := func(actions ...string) []string { return append(actions, logs...) }
+	interfaces := with("ec2:CreateNetworkInterface", "ec2:DescribeNetworkInterfaces", "ec2:DescribeSubnets",
+		"ec2:DeleteNetworkInterface", "ec2:AssignPrivateIpAddresses", "ec2:UnassignPrivateIpAddresses")
+	return []awsPolicy{
+		{path: serviceRole, name: "AWSLambdaBasicExecutionRole", actions: logs},
+		{path: serviceRole, name: "AWSLambdaSQSQueueExecutionRole",
+			actions: with("sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes")},
+		{path: serviceRole, name: "AWSLambdaKinesisExecutionRole",
+			actions: with("kinesis:DescribeStream", "kinesis:DescribeStreamSummary", "kinesis:GetRecords",
+				"kinesis:GetShardIterator", "kinesis:ListShards", "kinesis:ListStreams", "kinesis:SubscribeToShard")},
+		{path: serviceRole, name: "AWSLambdaDynamoDBExecutionRole",
+			actions: with("dynamodb:DescribeStream", "dynamodb:GetRecords", "dynamodb:GetShardIterator", "dynamodb:ListStreams")},
+		{path: serviceRole, name: "AWSLambdaMSKExecutionRole",
+			actions: with("kafka:DescribeCluster", "kafka:DescribeClusterV2", "kafka:GetBootstrapBrokers",
+				"ec2:CreateNetworkInterface", "ec2:DescribeNetworkInterfaces", "ec2:DescribeVpcs",
+				"ec2:DeleteNetworkInterface", "ec2:DescribeSubnets", "ec2:DescribeSecurityGroups")},
+		{path: serviceRole, name: "AWSLambdaVPCAccessExecutionRole", actions: interfaces},
+		{path: serviceRole, name: "AWSLambdaRole", actions: []string{"lambda:InvokeFunction"}},
+		{path: "/", name: "AWSLambdaExecute", actions: []string{"logs:*", "s3:GetObject", "s3:PutObject"}},
+		{path: "/", name: "AWSLambdaInvocation-DynamoDB", actions: []string{"lambda:InvokeFunction", "dynamodb:DescribeStream",
+			"dynamodb:GetRecords", "dynamodb:GetShardIterator", "dynamodb:ListStreams"}},
+		{path: "/", name: "AWSLambda_FullAccess", actions: []string{"lambda:*", "logs:*", "xray:*", "cloudwatch:GetMetricData",
+			"iam:GetPolicy", "iam:GetPolicyVersion", "iam:GetRole", "iam:GetRolePolicy", "iam:ListAttachedRolePolicies",
+			"iam:ListRolePolicies", "iam:ListRoles", "iam:PassRole", "states:DescribeStateMachine", "states:ListStateMachines"}},
+		{path: "/", name: "AWSLambda_ReadOnlyAccess", actions: []string{"lambda:Get*", "lambda:List*", "logs:DescribeLogGroups",
+			"logs:DescribeLogStreams", "logs:FilterLogEvents", "logs:GetLogEvents", "iam:GetRole", "iam:GetRolePolicy",
+			"iam:ListAttachedRolePolicies", "iam:ListRolePolicies", "iam:ListRoles", "xray:GetTraceSummaries"}},
+		{path: "/", name: "AWSXRayDaemonWriteAccess", actions: []string{"xray:PutTraceSegments", "xray:PutTelemetryRecords",
+			"xray:GetSamplingRules", "xray:GetSamplingTargets", "xray:GetSamplingStatisticSummaries"}},
+		{path: "/", name: "AWSXrayWriteOnlyAccess", actions: []string{"xray:PutTraceSegments", "xray:PutTelemetryRecords",
+			"xray:GetSamplingRules", "xray:GetSamplingTargets", "xray:GetSamplingStatisticSummaries"}},
+		{path: "/", name: "CloudWatchLambdaInsightsExecutionRolePolicy", actions: logs,
+			resources: []string{"arn:aws:logs:*:*:log-group:/aws/lambda-insights", "arn:aws:logs:*:*:log-group:/aws/lambda-insights:*"}},
+		{path: "/", name: "CloudWatchLogsFullAccess", actions: []string{"logs:*", "cloudwatch:GenerateQuery"}},
+		{path: "/", name: "AdministratorAccess", actions: []string{"*"}},
+		{path: "/", name: "PowerUserAccess", actions: []string{"iam:*", "organizations:*", "account:*"}, except: true},
+		{path: "/", name: "ReadOnlyAccess", actions: readOnly("lambda", "logs", "sqs", "sns", "s3", "dynamodb", "kinesis", "events",
+			"scheduler", "ssm", "secretsmanager", "apigateway", "cloudwatch", "cloudformation", "ecr", "iam", "kafka", "pipes", "xray")},
+		{path: "/", name: "AmazonS3ReadOnlyAccess", actions: readOnly("s3", "s3-object-lambda")},
+		{path: "/", name: "AmazonS3FullAccess", actions: []string{"s3:*", "s3-object-lambda:*"}},
+		{path: "/", name: "AmazonSQSReadOnlyAccess", actions: []string{"sqs:GetQueueAttributes", "sqs:GetQueueUrl", "sqs:ListQueues",
+			"sqs:ListDeadLetterSourceQueues", "sqs:ListMessageMoveTasks", "sqs:ListQueueTags"}},
+		{path: "/", name: "AmazonSQSFullAccess", actions: []string{"sqs:*"}},
+		{path: "/", name: "AmazonSNSFullAccess", actions: []string{"sns:*"}},
+		{path: "/", name: "AmazonDynamoDBReadOnlyAccess", actions: append(readOnly("dynamodb"), "dynamodb:BatchGetItem",
+			"dynamodb:PartiQLSelect", "dynamodb:Query", "dynamodb:Scan")},
+		{path: "/", name: "AmazonDynamoDBFullAccess", actions: []string{"dynamodb:*", "dax:*"}},
+		{path: "/", name: "AmazonKinesisReadOnlyAccess", actions: readOnly("kinesis")},
+		{path: "/", name: "AmazonKinesisFullAccess", actions: []string{"kinesis:*"}},
+		{path: "/", name: "AmazonEventBridgeFullAccess", actions: []string{"events:*", "schemas:*", "scheduler:*", "pipes:*"}},
+		{path: "/", name: "AmazonSSMReadOnlyAccess", actions: readOnly("ssm")},
+		{path: "/", name: "SecretsManagerReadWrite", actions: []string{"secretsmanager:*", "kms:DescribeKey", "kms:ListAliases", "kms:ListKeys"}},
+	}
+}
+
+func readOnly(vendors ...string) []string {
+	var actions []string
+	for _, vendor := range vendors {
+		actions = append(actions, vendor+":Get*", vendor+":List*", vendor+":Describe*")
+	}
+	return actions
+}
+
+func allAWSManaged(partition string) []*policyRecord {
+	var records []*policyRecord
+	for _, p := range awsPolicies() {
+		records = append(records, p.record(partition))
+	}
+	return records
+}
+
+// awsManaged is nil for an ARN that is none of AWS's.
+func awsManaged(partition, arn string) *policyRecord {
+	rest, ok := strings.CutPrefix(arn, "arn:"+partition+":iam::aws:policy")
+	if !ok {
+		return nil
+	}
+	for _, p := range awsPolicies() {
+		if rest == p.path+p.name {
+			return p.record(partition)
+		}
+	}
+	return nil
+}
+
+// record has an identifier and a date that never change, since Terraform keeps what it sees.
+func (p awsPolicy) record(partition string) *policyRecord {
+	digest := sha256.Sum256([]byte(p.name))
+	created := time.Date(2015, time.February, 6, 18, 39, 0, 0, time.UTC)
+	return &policyRecord{
+		Name: p.name, Path: p.path, ARN: "arn:" + partition + ":iam::aws:policy" + p.path + p.name,
+		ID:      "ANPA" + base32.StdEncoding.EncodeToString(digest[:])[:17],
+		Created: created, Updated: created, Default: 1, Last: 1,
+		Versions: []policyVersion{{Number: 1, Document: p.document(), Created: created}},
+	}
+}
+
+func (p awsPolicy) document() string {
+	type statement struct {
+		Effect    string
+		Action    []string `json:",omitempty"`
+		NotAction []string `json:",omitempty"`
+		Resource  []string
+	}
+	s := statement{Effect: "Allow", Action: p.actions, Resource: p.resources}
+	if p.except {
+		s.Action, s.NotAction = nil, p.actions
+	}
+	if s.Resource == nil {
+		s.Resource = []string{"*"}
+	}
+	// Strings always encode.
+	text, _ := json.Marshal(struct {
+		Version   string
+		Statement []statement
+	}{"2012-10-17", []statement{s}})
+	return string(text)
+}
