@@ -52,7 +52,8 @@ func writeSections(t *testing.T, file string, sections []section) {
 
 // TestGolden runs every function in testdata on every interpreter of its language that is installed. A file
 // has the function's own files, "handler", "env", "events" (one a line) and "want", the transcript; a version
-// that answers differently has "want <version>". The -rewrite flag writes both.
+// that answers differently has "want <version>". The -rewrite flag writes both. An interpreter that was started
+// before its function was there must do exactly the same.
 func TestGolden(t *testing.T) {
 	for language, ids := range map[string][]string{
 		// The first is the one whose transcript is "want".
@@ -66,6 +67,9 @@ func TestGolden(t *testing.T) {
 		for _, file := range files {
 			for _, id := range ids {
 				t.Run(strings.TrimSuffix(filepath.Base(file), ".txt")+"/"+id, func(t *testing.T) {
+					if !*rewrite { // versions share a file
+						t.Parallel()
+					}
 					golden(t, file, resolve(t, id), id == ids[0])
 				})
 			}
@@ -75,7 +79,6 @@ func TestGolden(t *testing.T) {
 
 func golden(t *testing.T, file string, r *runtime.Runtime, first bool) {
 	sections := readSections(t, file)
-	task := filepath.Join(t.TempDir(), "task")
 	get := func(name string) (string, bool) {
 		i := slices.IndexFunc(sections, func(s section) bool { return s.name == name })
 		if i < 0 {
@@ -83,18 +86,20 @@ func golden(t *testing.T, file string, r *runtime.Runtime, first bool) {
 		}
 		return sections[i].text, true
 	}
+	files := map[string]string{}
+	for _, s := range sections {
+		if strings.Contains(s.name, ".") && !strings.Contains(s.name, " ") {
+			files[s.name] = s.text
+		}
+	}
 	handler, _ := get("handler")
 	env, _ := get("env")
 	events, _ := get("events")
-	for _, s := range sections {
-		if strings.Contains(s.name, ".") && !strings.Contains(s.name, " ") {
-			write(t, filepath.Join(task, s.name), s.text)
-		}
+	f := played{files, strings.TrimSpace(handler), strings.Fields(env), strings.Split(strings.TrimSpace(events), "\n")}
+	got := f.play(t, r, false)
+	if late := f.play(t, r, true); late != got {
+		t.Errorf("an interpreter that was there before its function does not do the same (-cold +warm):\n%s", cmp.Diff(got, late))
 	}
-	if err := os.MkdirAll(task, 0o755); err != nil {
-		t.Fatal(err)
-	}
-	got := play(t, r, task, strings.TrimSpace(handler), strings.Fields(env), strings.Split(strings.TrimSpace(events), "\n"))
 
 	own := "want " + r.Version
 	want, isOwn := get(own)
@@ -118,10 +123,35 @@ func golden(t *testing.T, file string, r *runtime.Runtime, first bool) {
 	writeSections(t, file, sections)
 }
 
-func play(t *testing.T, r *runtime.Runtime, task, handler string, env, events []string) string {
+// played is a function and what happens to it.
+type played struct {
+	files       map[string]string
+	handler     string
+	env, events []string
+}
+
+// play returns the transcript of a new process. late has the process wait before there is any code.
+func (f played) play(t *testing.T, r *runtime.Runtime, late bool) string {
+	task := filepath.Join(t.TempDir(), "task")
+	if err := os.MkdirAll(task, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	put := func() {
+		for name, content := range f.files {
+			write(t, filepath.Join(task, name), content)
+		}
+	}
 	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 	defer cancel()
-	p := launch(t, r, task, handler, env, nil)
+	if !late {
+		put()
+	}
+	p := launch(t, r, task, f.handler, f.env, nil)
+	if late {
+		p.untilWaiting(ctx)
+		put()
+	}
+	events := f.events
 	if p.init(ctx) != nil {
 		events = nil
 	}

@@ -9,9 +9,11 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	goruntime "runtime"
 	"strconv"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 	"unicode/utf8"
@@ -86,6 +88,12 @@ func (p *process) note(format string, args ...any) {
 // launch starts a runtime's bootstrap for the function in task. edit may change the program first.
 func launch(t testing.TB, r *runtime.Runtime, task, handler string, env []string, edit func(*runtime.Program)) *process {
 	t.Helper()
+	return launchWith(t, r, task, handler, env, edit, nil)
+}
+
+// launchWith has the log records go to logs instead of the transcript.
+func launchWith(t testing.TB, r *runtime.Runtime, task, handler string, env []string, edit func(*runtime.Program), logs runtimeapi.LogSink) *process {
+	t.Helper()
 	layers := filepath.Join(filepath.Dir(task), "opt")
 	program := r.Program(runtime.Options{TaskRoot: task, LayerRoot: layers, MemoryMB: 256})
 	if edit != nil {
@@ -99,7 +107,10 @@ func launch(t testing.TB, r *runtime.Runtime, task, handler string, env []string
 	p := &process{t: t, task: task, exited: make(chan struct{})}
 	p.cmd = &exec.Cmd{Path: program.Path, Args: program.Args, Env: program.Env, Dir: program.Dir,
 		ExtraFiles: []*os.File{theirs}, Stdout: &p.stdout, Stderr: &p.stdout}
-	p.session = runtimeapi.NewFrames(daemon, p)
+	if logs == nil {
+		logs = p
+	}
+	p.session = runtimeapi.NewFrames(daemon, logs)
 	p.start = runtimeapi.Start{Handler: handler, Env: append([]string{
 		"AWS_LAMBDA_FUNCTION_NAME=the-function", "AWS_LAMBDA_FUNCTION_VERSION=$LATEST",
 		"AWS_LAMBDA_FUNCTION_MEMORY_SIZE=256", "AWS_LAMBDA_LOG_GROUP_NAME=/aws/lambda/the-function",
@@ -114,6 +125,25 @@ func launch(t testing.TB, r *runtime.Runtime, task, handler string, env []string
 	}()
 	t.Cleanup(p.stop)
 	return p
+}
+
+// untilWaiting returns when the process waits in a system call that reads from descriptor 3.
+func (p *process) untilWaiting(ctx context.Context) {
+	name := fmt.Sprintf("/proc/%d/syscall", p.cmd.Process.Pid)
+	for ctx.Err() == nil {
+		content, err := os.ReadFile(name)
+		if err != nil {
+			p.t.Skip("cannot see what the process waits for: ", err)
+		}
+		// The call's number and its first argument; readv and read both take the descriptor first.
+		call, rest, _ := strings.Cut(string(content), " ")
+		number, err := strconv.Atoi(call)
+		if err == nil && strings.HasPrefix(rest, "0x3 ") && (number == syscall.SYS_READ || number == syscall.SYS_READV) {
+			return
+		}
+		goruntime.Gosched()
+	}
+	p.t.Fatal("the bootstrap does not wait for its start")
 }
 
 // stop ends the conversation, and the process if that does not end it.

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"sync"
+	"syscall"
 	"time"
 )
 
@@ -261,8 +262,10 @@ func gone(err error) error {
 	if errors.Is(err, ErrRuntimeGone) {
 		return err
 	}
-	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, net.ErrClosed) {
-		return ErrRuntimeGone
+	for _, plain := range []error{io.EOF, io.ErrUnexpectedEOF, net.ErrClosed, syscall.ECONNRESET, syscall.EPIPE} {
+		if errors.Is(err, plain) {
+			return ErrRuntimeGone
+		}
 	}
 	return fmt.Errorf("%w: %w", ErrRuntimeGone, err)
 }
