@@ -14,36 +14,50 @@ const cpuPeriod = 100_000
 
 // SetLimits replaces the limits, all or none. Less memory than is in use is an error.
 func (g *Group) SetLimits(limits Limits) error {
-	// Memory alone can refuse what is well-formed, so it comes first.
-	if err := g.setMemory(limits.MemoryBytes); err != nil {
-		return err
-	}
-	if err := errors.Join(g.setCPU(limits.MilliCPU), g.setPIDs(limits.PIDs)); err != nil {
-		return errors.Join(err, g.setMemory(g.limits.MemoryBytes), g.setCPU(g.limits.MilliCPU), g.setPIDs(g.limits.PIDs))
+	if err := g.change(g.limits, limits); err != nil {
+		return errors.Join(err, g.change(limits, g.limits))
 	}
 	g.limits = limits
 	return nil
 }
 
-func (g *Group) setMemory(bytes int64) error {
+// change writes what differs. Memory alone can refuse what is well-formed, so it comes first.
+func (g *Group) change(from, to Limits) error {
+	if from.MemoryBytes != to.MemoryBytes {
+		if err := g.setMemory(from.MemoryBytes, to.MemoryBytes); err != nil {
+			return err
+		}
+	}
+	if from.MilliCPU != to.MilliCPU {
+		if err := g.setCPU(to.MilliCPU); err != nil {
+			return err
+		}
+	}
+	if from.PIDs != to.PIDs {
+		return g.setPIDs(to.PIDs)
+	}
+	return nil
+}
+
+func (g *Group) setMemory(from, to int64) error {
 	r := g.parent.layout.memory
-	if r.dir == "" || bytes == g.limits.MemoryBytes {
+	if r.dir == "" {
 		return nil
 	}
-	lowers := bytes != 0 && (g.limits.MemoryBytes == 0 || bytes < g.limits.MemoryBytes)
+	lowers := to != 0 && (from == 0 || to < from)
 	if lowers {
 		usage, err := g.memory()
 		if err != nil {
 			return err
 		}
-		if usage > bytes {
-			return fmt.Errorf("cgroup: %d bytes are in use, more than the limit of %d", usage, bytes)
+		if usage > to {
+			return fmt.Errorf("cgroup: %d bytes are in use, more than the limit of %d", usage, to)
 		}
 	}
 	if r.v2 {
-		return g.setMemoryV2(bytes)
+		return g.setMemoryV2(to)
 	}
-	return g.setMemoryV1(bytes, lowers)
+	return g.setMemoryV1(to, lowers)
 }
 
 func (g *Group) setMemoryV2(bytes int64) error {
@@ -84,7 +98,7 @@ func (g *Group) setMemoryV1(bytes int64, lowers bool) error {
 
 func (g *Group) setCPU(milli int64) error {
 	r := g.parent.layout.cpu
-	if r.dir == "" || milli == g.limits.MilliCPU && milli == 0 {
+	if r.dir == "" {
 		return nil
 	}
 	quota := milli * cpuPeriod / 1000
@@ -108,7 +122,7 @@ func (g *Group) setCPU(milli int64) error {
 
 func (g *Group) setPIDs(most int64) error {
 	r := g.parent.layout.pids
-	if r.dir == "" || most == g.limits.PIDs {
+	if r.dir == "" {
 		return nil
 	}
 	if err := write(g.in(r), "pids.max", orMax(most)); err != nil {

@@ -1,0 +1,228 @@
+//go:build linux
+
+package cgroup
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+const own = "hotaru-test/box"
+
+func create(t *testing.T, p *Parent, limits Limits) *Group {
+	t.Helper()
+	g, err := p.Create("box", limits)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return g
+}
+
+func TestV2RefusesLessMemoryThanInUse(t *testing.T) {
+	f, p := newFakeV2(t)
+	g := create(t, p, Limits{MemoryBytes: 5000, MilliCPU: 1000})
+	before := f.get(t, own, "memory.max")
+	if err := g.SetLimits(Limits{MemoryBytes: 1229, MilliCPU: 500}); err == nil {
+		t.Error("1230 bytes are in use and a limit of 1229 is taken")
+	}
+	if got := f.get(t, own, "memory.max"); got != before {
+		t.Errorf("memory.max is %q after a refusal, it was %q", got, before)
+	}
+	if got := f.get(t, own, "cpu.max"); !strings.HasPrefix(got, "100000 100000") {
+		t.Errorf("cpu.max is %q after a refusal", got)
+	}
+}
+
+func TestV2RollsBack(t *testing.T) {
+	f, p := newFakeV2(t)
+	g := create(t, p, Limits{MemoryBytes: 5000})
+	if err := os.Remove(filepath.Join(f.root, own, "pids.max")); err != nil {
+		t.Fatal(err)
+	}
+	if err := g.SetLimits(Limits{MemoryBytes: 9000, PIDs: 7}); err == nil {
+		t.Error("no error without pids.max")
+	}
+	if got := f.get(t, own, "memory.max"); got != "5000" {
+		t.Errorf("memory.max is %q, not what it was", got)
+	}
+}
+
+func TestV2FailedCreateLeavesNothing(t *testing.T) {
+	f, p := newFakeV2(t)
+	whole := p.mkdir
+	p.mkdir = func(dir string) error { return errors.Join(whole(dir), os.Remove(filepath.Join(dir, "cpu.max"))) }
+	if _, err := p.Create("box", Limits{MilliCPU: 1}); err == nil {
+		t.Error("created without cpu.max")
+	}
+	if _, err := os.Stat(filepath.Join(f.root, own)); err == nil {
+		t.Error("the group is left")
+	}
+}
+
+func TestV2Limits(t *testing.T) {
+	f, p := newFakeV2(t)
+	for _, dir := range []string{".", "hotaru-test"} {
+		if got := f.get(t, dir, "cgroup.subtree_control"); !strings.HasPrefix(got, "+pids") && got != "+memory" && got != "+cpu" {
+			t.Errorf("%s hands down %q", dir, got)
+		}
+	}
+	g := create(t, p, Limits{MemoryBytes: 128 << 20, MilliCPU: 72, PIDs: 1032})
+	for file, want := range map[string]string{
+		"memory.max": "134217728", "memory.swap.max": "0", "cpu.max": "7200 100000", "pids.max": "1032",
+	} {
+		if got := f.get(t, own, file); !strings.HasPrefix(got, want) {
+			t.Errorf("%s is %q, want %q", file, got, want)
+		}
+	}
+	if err := g.SetLimits(Limits{}); err != nil {
+		t.Fatal(err)
+	}
+	for file, want := range map[string]string{"memory.max": "max", "cpu.max": "max 100000", "pids.max": "max"} {
+		if got := f.get(t, own, file); !strings.HasPrefix(got, want) {
+			t.Errorf("%s is %q, want %q", file, got, want)
+		}
+	}
+}
+
+func TestV2Usage(t *testing.T) {
+	f, p := newFakeV2(t)
+	g := create(t, p, Limits{})
+	got, err := g.Usage()
+	if want := (Usage{MemoryBytes: 1230, CPUTime: 1500 * time.Microsecond, PIDs: 3}); err != nil || got != want {
+		t.Errorf("%+v, %v, want %+v", got, err, want)
+	}
+	f.set(t, own, "memory.stat", "anon 1000\nkernel_stack 10\npagetables 5\npercpu 2\nslab 7\nshmem 30\n") // before 5.18
+	if got, err := g.Usage(); err != nil || got.MemoryBytes != 1054 {
+		t.Errorf("%+v, %v", got, err)
+	}
+	f.set(t, own, "pids.current", "many\n")
+	if _, err := g.Usage(); err == nil {
+		t.Error("nonsense is a number")
+	}
+	f.set(t, own, "memory.events", "oom 3\noom_kill 2\n")
+	if kills, err := g.OOMKills(); err != nil || kills != 2 {
+		t.Errorf("%d kills, %v", kills, err)
+	}
+}
+
+func TestV2FreezeGivesUp(t *testing.T) {
+	f, p := newFakeV2(t)
+	g := create(t, p, Limits{})
+	f.set(t, own, "cgroup.events", "populated 1\nfrozen 0\n")
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
+	defer cancel()
+	if err := g.Freeze(ctx); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("%v, want the end of the context", err)
+	}
+	if got := f.get(t, own, "cgroup.freeze"); !strings.HasPrefix(got, "0") {
+		t.Errorf("cgroup.freeze is %q: what could not be frozen is to be thawed", got)
+	}
+}
+
+func TestV2Freeze(t *testing.T) {
+	f, p := newFakeV2(t)
+	g := create(t, p, Limits{})
+	if err := g.Freeze(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if got := f.get(t, own, "cgroup.freeze"); !strings.HasPrefix(got, "1") {
+		t.Errorf("cgroup.freeze is %q", got)
+	}
+	if err := g.Thaw(); err != nil {
+		t.Fatal(err)
+	}
+	if got := f.get(t, own, "cgroup.freeze"); !strings.HasPrefix(got, "0") {
+		t.Errorf("cgroup.freeze is %q", got)
+	}
+}
+
+func TestV2Remove(t *testing.T) {
+	f, p := newFakeV2(t)
+	g := create(t, p, Limits{})
+	f.busy = 1 << 30
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Millisecond)
+	defer cancel()
+	if err := g.Remove(ctx); !errors.Is(err, unix.EBUSY) {
+		t.Errorf("%v, want EBUSY", err)
+	}
+	f.busy = 3
+	if err := g.Remove(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := g.Remove(t.Context()); err != nil { // again is nothing
+		t.Fatal(err)
+	}
+	if err := p.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(filepath.Join(f.root, "hotaru-test")); err == nil {
+		t.Error("the parent is left")
+	}
+}
+
+func TestDetect(t *testing.T) {
+	hybrid := t.TempDir()
+	if err := os.WriteFile(filepath.Join(hybrid, "cgroup.controllers"), []byte("hugetlb\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	const self = "8:pids:/\n4:memory:/service/x\n2:cpu,cpuacct:/docker/abc\n1:name=systemd:/\n0::/\n"
+	mountinfo := "1 2 0:1 / /cg/memory rw - cgroup cgroup rw,memory\n" +
+		"1 2 0:2 /docker/abc /cg/cpu rw - cgroup cgroup rw,cpu,cpuacct\n" +
+		"1 2 0:3 / /cg/pids rw - cgroup cgroup rw,pids\n" +
+		"1 2 0:4 / /cg/freezer rw - cgroup cgroup rw,freezer\n" +
+		"1 2 0:5 / " + hybrid + " rw - cgroup2 cgroup2 rw\n" +
+		"1 2 0:6 / / rw - ext4 /dev/vda rw\n"
+	both, err := detect("n", false, strings.NewReader(mountinfo), strings.NewReader(self))
+	if err != nil {
+		t.Fatal(err)
+	}
+	unified := role{dir: hybrid + "/n", v2: true}
+	want := Layout{
+		memory: role{dir: "/cg/memory/service/x/n"}, cpu: role{dir: "/cg/cpu/n"}, pids: role{dir: "/cg/pids/n"},
+		cpuacct: unified, freezer: unified, unified: unified,
+	}
+	if both != want {
+		t.Errorf("%+v, want %+v", both, want)
+	}
+	old, err := detect("n", true, strings.NewReader(mountinfo), strings.NewReader(self))
+	if err != nil {
+		t.Fatal(err)
+	}
+	want.cpuacct, want.freezer, want.unified = want.cpu, role{dir: "/cg/freezer/n"}, role{}
+	if old != want {
+		t.Errorf("%+v, want %+v", old, want)
+	}
+	for _, bad := range []string{"nonsense\n", "1 2 0:1 / /cg rw\n"} {
+		if _, err := detect("n", false, strings.NewReader(bad), strings.NewReader(self)); err == nil {
+			t.Errorf("mountinfo %q is taken", bad)
+		}
+	}
+	if _, err := detect("n", false, strings.NewReader(mountinfo), strings.NewReader("x\n")); err == nil {
+		t.Error("nonsense in /proc/self/cgroup is taken")
+	}
+}
+
+func TestSweepRefusesOthers(t *testing.T) {
+	for _, dirs := range [][]string{{"/sys/fs/cgroup"}, {"/sys/fs/cgroup/other"}, {"/sys/fs/cgroup/x/../hotaru-test/../.."}} {
+		if err := Sweep(t.Context(), "hotaru-test", dirs); err == nil {
+			t.Errorf("%v is swept", dirs)
+		}
+	}
+	plain := filepath.Join(t.TempDir(), "hotaru-test")
+	if err := os.MkdirAll(filepath.Join(plain, "precious"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := Sweep(t.Context(), "hotaru-test", []string{plain}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(filepath.Join(plain, "precious")); err != nil {
+		t.Errorf("a directory that is no control group was swept: %v", err)
+	}
+}

@@ -1,0 +1,166 @@
+package wire
+
+import (
+	"bytes"
+	"errors"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"pgregory.net/rapid"
+)
+
+// fields are what every message has besides its header.
+type fields interface {
+	Encode(id uint64) []byte
+	Decode(fields []byte) error
+}
+
+// examples has one of each, with every field set.
+func examples() map[Type]fields {
+	return map[Type]fields{
+		TypeSetup: &Setup{
+			Hostname: "h", Mounts: []string{"/usr", "/tmp"}, Listen: []Address{{IP: "\x7f\x00\x00\x01", Port: 9001}},
+			OpenFiles: 1024, UID: 993, GID: 990, Filter: []byte{1, 2, 3, 4, 5, 6, 7, 8}, Landlock: true,
+		},
+		TypeStart: &Start{
+			Path: "/bin/sh", Dir: "/", Args: []string{"sh", ""}, Env: []string{"A=b"}, HasStdout: true, HasStderr: true, FilesCount: 2,
+		},
+		TypeSignal: &Signal{Number: 15},
+		TypeAttach: &Attach{Mounts: []string{"/var/task"}},
+		TypeReset:  &Reset{},
+		TypeReply:  &Reply{Errno: 2, Stage: "exec"},
+		TypeExit:   &Exit{WaitStatus: 256},
+	}
+}
+
+func empty(kind Type) fields {
+	return map[Type]fields{
+		TypeSetup: &Setup{}, TypeStart: &Start{}, TypeSignal: &Signal{}, TypeAttach: &Attach{}, TypeReset: &Reset{},
+		TypeReply: &Reply{}, TypeExit: &Exit{},
+	}[kind]
+}
+
+func TestOpenRefuses(t *testing.T) {
+	good := (&Signal{Number: 9}).Encode(7)
+	for _, c := range []struct {
+		name    string
+		message []byte
+		want    error
+	}{
+		{"nothing", nil, ErrShort},
+		{"version alone", []byte{Version}, ErrShort},
+		{"no id", []byte{Version, byte(TypeReset)}, ErrShort},
+		{"version 0", append([]byte{0}, good[1:]...), ErrVersion},
+		{"version 2", append([]byte{2}, good[1:]...), ErrVersion},
+		{"type 0", []byte{Version, 0, 1}, ErrType},
+		{"type 8", []byte{Version, 8, 1}, ErrType},
+		{"id in a longer form", []byte{Version, byte(TypeReset), 0x81, 0x00}, ErrNumber},
+		{"id beyond 64 bits", append([]byte{Version, byte(TypeReset)}, bytes.Repeat([]byte{0xff}, 11)...), ErrNumber},
+		{"too long", make([]byte, MaxReply+1), ErrLength},
+	} {
+		if _, _, err := Open(c.message, MaxReply); !errors.Is(err, c.want) {
+			t.Errorf("%s: %v, want %v", c.name, err, c.want)
+		}
+	}
+}
+
+func TestDecodeRefuses(t *testing.T) {
+	for _, c := range []struct {
+		name   string
+		into   fields
+		fields []byte
+		want   error
+	}{
+		{"signal 65", &Signal{}, []byte{65}, ErrNumber},
+		{"errno 5000", &Reply{}, []byte{0x88, 0x27, 0}, ErrNumber},
+		{"string longer than the message", &Reply{}, []byte{0, 5, 'a'}, ErrShort},
+		{"string longer than any message", &Reply{}, []byte{0, 0xff, 0xff, 0xff, 0xff, 0x0f}, ErrNumber},
+		{"list longer than the message", &Attach{}, []byte{100, 1, 'a'}, ErrShort},
+		{"list longer than any", &Attach{}, []byte{0xff, 0xff, 0xff, 0x7f}, ErrNumber},
+		{"a half truth", &Start{}, []byte{0, 0, 0, 0, 2, 0, 0}, ErrNumber},
+		{"address of five bytes", &Setup{}, []byte{0, 0, 1, 5, 'a', 'b', 'c', 'd', 'e', 80}, ErrNumber},
+		{"port 65536", &Setup{}, []byte{0, 0, 1, 4, 'a', 'b', 'c', 'd', 0x80, 0x80, 0x04}, ErrNumber},
+		{"reset with fields", &Reset{}, []byte{0}, ErrTrailing},
+		{"wait status beyond 32 bits", &Exit{}, []byte{0xff, 0xff, 0xff, 0xff, 0x1f}, ErrNumber},
+	} {
+		if err := c.into.Decode(c.fields); !errors.Is(err, c.want) {
+			t.Errorf("%s: %v, want %v", c.name, err, c.want)
+		}
+	}
+}
+
+// A message cut short anywhere, or with a byte more, is refused.
+func TestEveryByteCounts(t *testing.T) {
+	for kind, example := range examples() {
+		message := example.Encode(300)
+		for n := range message {
+			if header, rest, err := Open(message[:n], MaxRequest); err == nil && empty(header.Type).Decode(rest) == nil {
+				t.Errorf("type %d: the first %d of %d bytes are taken", kind, n, len(message))
+			}
+		}
+		_, rest, err := Open(append(message, 0), MaxRequest)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := empty(kind).Decode(rest); !errors.Is(err, ErrTrailing) {
+			t.Errorf("type %d with a byte more: %v", kind, err)
+		}
+	}
+}
+
+func TestRoundTrip(t *testing.T) {
+	for kind, example := range examples() {
+		header, rest, err := Open(example.Encode(1<<40), MaxRequest)
+		if err != nil || header != (Header{Type: kind, ID: 1 << 40}) {
+			t.Fatalf("type %d: %+v, %v", kind, header, err)
+		}
+		got := empty(kind)
+		if err := got.Decode(rest); err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(example, got); diff != "" {
+			t.Errorf("type %d: %s", kind, diff)
+		}
+	}
+}
+
+func TestStartRoundTrip(t *testing.T) {
+	rapid.Check(t, func(rt *rapid.T) {
+		want := Start{
+			Path: rapid.String().Draw(rt, "path"), Dir: rapid.String().Draw(rt, "dir"),
+			Args: rapid.SliceOf(rapid.String()).Draw(rt, "args"), Env: rapid.SliceOf(rapid.String()).Draw(rt, "env"),
+			HasStdout: rapid.Bool().Draw(rt, "stdout"), FilesCount: rapid.Uint32Range(0, MaxFDs).Draw(rt, "files"),
+		}
+		header, rest, err := Open(want.Encode(rapid.Uint64().Draw(rt, "id")), MaxRequest)
+		if err != nil || header.Type != TypeStart {
+			rt.Fatal(header, err)
+		}
+		var got Start
+		if err := got.Decode(rest); err != nil {
+			rt.Fatal(err)
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			rt.Fatal(diff)
+		}
+	})
+}
+
+// Whatever decodes encodes to the same bytes: one meaning has one spelling. And nothing panics.
+func FuzzMessage(f *testing.F) {
+	for _, example := range examples() {
+		f.Add(example.Encode(1))
+	}
+	f.Fuzz(func(t *testing.T, message []byte) {
+		header, rest, err := Open(message, MaxRequest)
+		if err != nil {
+			return
+		}
+		m := empty(header.Type)
+		if m.Decode(rest) != nil {
+			return
+		}
+		if again := m.Encode(header.ID); !bytes.Equal(again, message) {
+			t.Errorf("%x encodes as %x", message, again)
+		}
+	})
+}
