@@ -147,6 +147,7 @@ func TestCallRules(t *testing.T) {
 		{"terminal", "print", house{"pool/x.go": "package pool\n\nimport \"fmt\"\n\nfunc f() { fmt.Println() }\n"},
 			[]string{"pool/x.go:5: fmt.Println"}},
 		{"terminal", "log", house{"pool/x.go": body("pool", "log", "log.Default()")}, []string{"pool/x.go:5: log.Default"}},
+		{"terminal", "a logger of its own", house{"pool/x.go": body("pool", "log", "log.New(nil, \"\", 0)")}, nil},
 		{"terminal", "global slog", house{"pool/x.go": body("pool", "log/slog", "slog.Default()")},
 			[]string{"pool/x.go:5: slog.Default"}},
 		{"terminal", "own logger", house{"pool/x.go": body("pool", "log/slog", "slog.New(nil)"),
@@ -172,8 +173,10 @@ func TestCallRules(t *testing.T) {
 		{"import", "old rand", house{"pool/x.go": imports("pool", "math/rand")}, []string{"pool/x.go:3: import of math/rand"}},
 		{"import", "embed", house{"pool/x.go": "package pool\n\nimport _ \"embed\"\n", "pool/y.go": imports("pool", "math/rand/v2")}, nil},
 
-		{"panic", "silent", house{"pool/x.go": "package pool\n\n// f is fine.\nfunc f() { panic(1) }\n"},
-			[]string{"pool/x.go:4: panic in a function whose doc comment does not speak of it"}},
+		{"panic", "silent", house{"pool/x.go": "package pool\n\n// f is fine.\n\nfunc f() { panic(1) }\n"},
+			[]string{"pool/x.go:5: panic that no comment explains"}},
+		{"panic", "explained", house{"pool/x.go": "package pool\n\nfunc f() {\n\tpanic(1) // it cannot happen\n}\n"}, nil},
+		{"panic", "net/http's own", house{"pool/x.go": "package pool\n\nfunc f() { panic(http.ErrAbortHandler) }\n"}, nil},
 		{"panic", "documented", house{"pool/x.go": "package pool\n\n// f panics if it is called.\nfunc f() { panic(1) }\n"}, nil},
 	})
 }
@@ -216,6 +219,7 @@ func TestStateRules(t *testing.T) {
 
 		{"leak", "unproven", house{"pool/x.go": "package pool\n\nfunc f() { go f() }\n", "pool/x_test.go": "package pool\n"},
 			[]string{"pool/x.go:3: pool starts goroutines and no test of it uses goleak"}},
+		{"leak", "a suite", house{"store/storetest/x.go": "package storetest\n\nfunc f() { go f() }\n"}, nil},
 		{"leak", "proven", house{"pool/x.go": "package pool\n\nfunc f() { go f() }\n",
 			"pool/x_test.go": imports("pool", "go.uber.org/goleak")}, nil},
 
