@@ -8,11 +8,13 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"sync"
 	"testing"
 
 	"go.uber.org/goleak"
+	"golang.org/x/sys/unix"
 	"hotaru/store"
 	"hotaru/store/pebble"
 )
@@ -47,7 +49,35 @@ func runChild(role, dir string) error {
 	if err != nil {
 		return err
 	}
+	if role == "fail" {
+		return commitUntilTheDiskFails(s)
+	}
 	return commitForever(s)
+}
+
+// commitUntilTheDiskFails has the kernel refuse to let any file grow over a limit, which pebble cannot
+// survive: the engine must say so for good, and still close.
+func commitUntilTheDiskFails(s *pebble.Store) error {
+	signal.Ignore(unix.SIGXFSZ)
+	if err := unix.Setrlimit(unix.RLIMIT_FSIZE, &unix.Rlimit{Cur: 100 << 10, Max: 100 << 10}); err != nil {
+		return err
+	}
+	ctx := context.Background()
+	for n := range 1000 {
+		name := fmt.Sprint(n)
+		if _, err := s.Commit(ctx, store.Change{Key: store.NewKey("k", name), Value: make([]byte, 1000)}); err != nil {
+			break
+		}
+		fmt.Println(name)
+	}
+	_, commit := s.Commit(ctx, store.Change{Key: "a"})
+	_, get := s.Get(ctx, store.NewKey("k", "0"))
+	if commit == nil || get == nil || errors.Is(get, store.ErrNotFound) {
+		return fmt.Errorf("a failed engine goes on: %v, %v", commit, get)
+	}
+	_ = s.Close() // it may say what failed
+	fmt.Println("closed")
+	return nil
 }
 
 // commitForever prints a record's name once it is acknowledged. Four writers share fsyncs.
@@ -177,6 +207,39 @@ func checkQueue(t *testing.T, s *pebble.Store, names []string) {
 		if !found[name] {
 			t.Errorf("message %s was acknowledged and is gone", name)
 		}
+	}
+}
+
+// TestFailingDisk has a process's disk refuse writes in the middle of its commits.
+func TestFailingDisk(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "store")
+	c := startChild(t, "fail", dir)
+	var acked []string
+	for {
+		line, ok := c.line()
+		if !ok {
+			t.Fatalf("the child ended after %d commits and before it closed its store", len(acked))
+		}
+		if line == "closed" {
+			break
+		}
+		acked = append(acked, line)
+	}
+	if len(acked) == 0 || len(acked) == 1000 {
+		t.Fatalf("%d commits were acknowledged: the disk did not fail", len(acked))
+	}
+	if err := c.cmd.Wait(); err != nil {
+		t.Fatal(err)
+	}
+	s := open(t, dir)
+	defer s.Close()
+	for _, name := range acked {
+		if _, err := s.Get(t.Context(), store.NewKey("k", name)); err != nil {
+			t.Errorf("record %s was acknowledged: %v", name, err)
+		}
+	}
+	if _, err := s.Commit(t.Context(), store.Change{Key: "a"}); err != nil {
+		t.Errorf("Commit after the repair: %v", err)
 	}
 }
 
