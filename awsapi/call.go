@@ -30,6 +30,11 @@ type Call struct {
 	// Service ("lambda") and Operation ("CreateFunction") as the model names them.
 	Service   string
 	Operation string
+	// TraceID is the caller's X-Amzn-Trace-Id header, unchecked; empty where there is none.
+	TraceID string
+	// SourceIP and UserAgent describe the caller's end of the connection, for aws:SourceIp and aws:UserAgent.
+	SourceIP  string
+	UserAgent string
 	// BaseURL is how the caller reached us, scheme and authority, without a slash at the end.
 	BaseURL string
 }

@@ -8,6 +8,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"net"
 	"net/http"
 	"reflect"
 	"sync"
@@ -153,6 +154,8 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	x.call.RequestID = uuid.NewString()
 	x.call.Scope = awsapi.Scope{Partition: s.options.Partition, Account: s.options.Account, Region: s.options.Region}
 	x.call.BaseURL = baseURL(r)
+	x.call.TraceID, x.call.UserAgent = r.Header.Get("X-Amzn-Trace-Id"), r.UserAgent()
+	x.call.SourceIP, _, _ = net.SplitHostPort(r.RemoteAddr)
 	answer, err := x.run()
 	if err != nil {
 		answer = x.failure(err)
@@ -223,7 +226,12 @@ func (x *exchange) run() (*protocol.Answer, error) {
 	if err != nil {
 		return nil, err
 	}
-	return x.service.protocol.Encode(&x.op.Operation, reflect.ValueOf(output).Elem(), x.call.RequestID)
+	answer, err := x.service.protocol.Encode(&x.op.Operation, reflect.ValueOf(output).Elem(), x.call.RequestID)
+	if err == nil && len(answer.Body) > 0 && x.service.Name == "lambda" && x.op.Name == "Invoke" {
+		// The model says bytes; Lambda says what they are.
+		answer.Header["Content-Type"] = []string{"application/json"}
+	}
+	return answer, err
 }
 
 // invoke calls the handler. A panic of its becomes an error, so that one request cannot end the daemon; only

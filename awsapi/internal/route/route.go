@@ -146,19 +146,24 @@ func (n *node) find(m *Match, method, path, query string) bool {
 	return false
 }
 
-// findAfter lets a greedy label take as many segments as leave a match for the rest.
+// findAfter lets a greedy label take as many segments as leave a match for the rest. Templates that go on after the
+// label come before one that ends with it.
 func (n *node) findAfter(m *Match, method, path, query string) bool {
 	at := m.count
-	m.count++
-	for end := len(path); end > 0; end = strings.LastIndexByte(path[:end], '/') {
-		m.values[at] = path[:end]
+	for end := strings.LastIndexByte(path, '/'); ; end = strings.LastIndexByte(path[:end], '/') {
+		last := end <= 0
+		if last {
+			end = len(path)
+		}
+		m.values[at], m.count = path[:end], at+1
 		if n.find(m, method, strings.TrimPrefix(path[end:], "/"), query) {
 			return true
 		}
-		m.count = at + 1
+		if last {
+			m.count = at
+			return false
+		}
 	}
-	m.count = at
-	return false
 }
 
 func (n *node) literal(segment string) *node {

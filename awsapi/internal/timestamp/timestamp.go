@@ -6,6 +6,7 @@ import (
 	"errors"
 	"math"
 	"strconv"
+	"strings"
 	"time"
 
 	"hotaru/awsapi"
@@ -61,7 +62,7 @@ func FromEpoch(seconds float64) (time.Time, error) {
 }
 
 func parseEpoch(text string) (time.Time, error) {
-	if text == "" || text[0] != '-' && (text[0] < '0' || text[0] > '9') {
+	if text == "" || text[0] == '+' || strings.Trim(text, "0123456789.-+eE") != "" || strings.Contains(text, "_") {
 		return time.Time{}, errFormat
 	}
 	seconds, err := strconv.ParseFloat(text, 64)
