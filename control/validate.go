@@ -30,9 +30,8 @@ func (s settings) apply(v *function.Version) error {
 		return err
 	}
 	if s.Runtime != nil {
-		if runtime.Retired(*s.Runtime) {
-			return invalid("The runtime parameter of %s is no longer supported for creating or updating AWS Lambda "+
-				"functions. We recommend you use a supported runtime while creating or updating functions.", *s.Runtime)
+		if err := checkRuntime(*s.Runtime); err != nil {
+			return err
 		}
 		v.Runtime = *s.Runtime
 	}
@@ -55,6 +54,25 @@ func (s settings) apply(v *function.Version) error {
 	set(&v.Role, s.Role)
 	set(&v.Description, s.Description)
 	return s.applyLogging(v)
+}
+
+// checkRuntime refuses what Lambda does not know, and what nothing could make run.
+func checkRuntime(id string) error {
+	if _, known := runtime.Lookup(id); !known {
+		var supported []string
+		for _, info := range runtime.Known() {
+			if info.Deprecated == "" {
+				supported = append(supported, info.ID)
+			}
+		}
+		return invalid("Value %s at 'runtime' failed to satisfy constraint: Member must satisfy enum value set: [%s] or "+
+			"be a valid ARN", id, strings.Join(supported, ", "))
+	}
+	if runtime.Retired(id) {
+		return invalid("The runtime parameter of %s is no longer supported for creating or updating AWS Lambda functions. "+
+			"We recommend you use a supported runtime while creating or updating functions.", id)
+	}
+	return nil
 }
 
 func (s settings) applyLimits(v *function.Version) error {

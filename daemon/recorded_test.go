@@ -124,7 +124,7 @@ func TestRecordedRefusals(t *testing.T) {
 
 	s = record(t, "lambda_api", "TestLambdaSizeLimits::test_large_environment_variables_fails")
 	same(t, s, "failed_create_fn_result", h.createRaw(map[string]any{"FunctionName": "f",
-		"Environment": map[string]any{"Variables": map[string]string{"LARGE_VAR": strings.Repeat("x", 4*1024)}}}))
+		"Environment": map[string]any{"Variables": map[string]string{"LARGE_VAR": strings.Repeat("x", 4081)}}}))
 
 	s = record(t, "lambda_api", "TestLambdaSizeLimits::test_oversized_request_create_lambda")
 	noise := make([]byte, 53<<20)

@@ -44,7 +44,7 @@ func start(t *testing.T, flags ...string) *world {
 	})
 	return &world{server, t, t.TempDir(), []string{
 		"PATH=" + os.Getenv("PATH"), "HOME=" + t.TempDir(), "AWS_PAGER=",
-		"AWS_ENDPOINT_URL=" + server.Endpoint.URL, "AWS_REGION=" + server.Endpoint.Region,
+		"AWS_ENDPOINT_URL=" + server.Endpoint.URL, "AWS_REGION=" + server.Endpoint.Region, "AWS_DEFAULT_REGION=" + server.Endpoint.Region,
 		"AWS_ACCESS_KEY_ID=" + server.Endpoint.AccessKeyID,
 		"AWS_SECRET_ACCESS_KEY=" + server.Endpoint.SecretAccessKey,
 	}}
