@@ -29,7 +29,8 @@ type Info struct {
 	Language Language
 	// Version is the language's version as the identifier has it: "3.11", "20". Empty for custom runtimes.
 	Version string
-	// Deprecated is the day from which AWS supports it no more, 2006-01-02; empty if none is past or known
+	// Deprecated is the day from which AWS supports it no more, 2006-01-02; empty if that day had not come when
+	// this table was written
 	// (https://docs.aws.amazon.com/lambda/latest/dg/lambda-runtimes.html).
 	Deprecated string
 }
@@ -55,7 +56,7 @@ var known = []Info{
 	{"python3.7", Python, "3.7", "2023-12-04"},
 	{"python3.8", Python, "3.8", "2024-10-14"},
 	{"python3.9", Python, "3.9", "2025-12-15"},
-	{"python3.10", Python, "3.10", ""},
+	{"python3.10", Python, "3.10", "2026-10-31"},
 	{"python3.11", Python, "3.11", ""},
 	{"python3.12", Python, "3.12", ""},
 	{"python3.13", Python, "3.13", ""},
@@ -75,7 +76,7 @@ var known = []Info{
 	{"dotnetcore2.1", DotNet, "2.1", "2022-01-05"},
 	{"dotnetcore3.1", DotNet, "3.1", "2023-04-03"},
 	{"dotnet6", DotNet, "6", "2024-12-20"},
-	{"dotnet8", DotNet, "8", ""},
+	{"dotnet8", DotNet, "8", "2026-11-10"},
 	{"dotnet10", DotNet, "10", ""},
 	{"go1.x", Go, "1", "2024-01-08"},
 	{"ruby2.5", Ruby, "2.5", "2021-07-30"},

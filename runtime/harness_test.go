@@ -18,6 +18,8 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"go.uber.org/goleak"
+
 	"hotaru/runtime"
 	"hotaru/runtimeapi"
 )
@@ -40,9 +42,10 @@ func machine() runtime.Search {
 }
 
 func TestMain(m *testing.M) {
-	code := m.Run()
-	os.RemoveAll(catalog().StateDir)
-	os.Exit(code)
+	goleak.VerifyTestMain(m, goleak.Cleanup(func(code int) {
+		os.RemoveAll(catalog().StateDir)
+		os.Exit(code)
+	}))
 }
 
 // resolve returns an installed runtime or skips the test.

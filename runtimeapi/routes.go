@@ -165,8 +165,10 @@ func (s *server) initError(w http.ResponseWriter, r *http.Request) {
 		s.fault = faultOf(r.Header, body)
 		s.fault.Init = true
 		s.state = stateInitError
-		s.changeLocked()
 		accept(w)
+		// Init ends the session, and with it the connection: the runtime has its reply before.
+		_ = http.NewResponseController(w).Flush() // fails only for a runtime that has hung up
+		s.changeLocked()
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log"
 	"net"
 	"net/http"
@@ -50,7 +51,7 @@ func NewServer(listener net.Listener) Session {
 		Handler:           s.routes(),
 		ReadHeaderTimeout: headerTimeout,
 		MaxHeaderBytes:    maxHeaderBytes,
-		ErrorLog:          log.New(discard{}, "", 0),
+		ErrorLog:          log.New(io.Discard, "", 0), // bad requests are the function's own affair
 	}
 	s.http.Protocols = new(http.Protocols)
 	s.http.Protocols.SetHTTP1(true)
@@ -63,11 +64,6 @@ func NewServer(listener net.Listener) Session {
 	}()
 	return s
 }
-
-// discard drops what the HTTP server has to say about bad requests: they are the function's own affair.
-type discard struct{}
-
-func (discard) Write(p []byte) (int, error) { return len(p), nil }
 
 // server is a Session over HTTP.
 type server struct {
