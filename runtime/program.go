@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"hotaru/sandbox"
@@ -38,6 +39,33 @@ type Program struct {
 	Description string
 	// VersionID is the last part of the runtime version's ARN: it changes with the interpreter and bootstrap.
 	VersionID string
+
+	// library is where the interpreter's own shared libraries are; empty if the linker looks there anyway.
+	library string
+}
+
+// Environ returns the whole environment of the process: Env with own, the function's variables and identity,
+// in place of what both have. Each name is there once, because programs differ in which of two they take. A
+// function's own LD_LIBRARY_PATH keeps its order and still leads to the interpreter's libraries at its end.
+func (p Program) Environ(own []string) []string {
+	last := make(map[string]int, len(p.Env)+len(own))
+	all := slices.Concat(p.Env, own)
+	for i, entry := range all {
+		name, _, _ := strings.Cut(entry, "=")
+		last[name] = i
+	}
+	env := make([]string, 0, len(last))
+	for i, entry := range all {
+		name, value, _ := strings.Cut(entry, "=")
+		if last[name] != i {
+			continue
+		}
+		if name == "LD_LIBRARY_PATH" && i >= len(p.Env) && p.library != "" {
+			entry = name + "=" + strings.TrimPrefix(value+":"+p.library, ":")
+		}
+		env = append(env, entry)
+	}
+	return env
 }
 
 // Options are what a program may depend on.
@@ -70,6 +98,9 @@ func (r *Runtime) Program(opt Options) Program {
 		return p
 	}
 	p.Frames = true
+	if at.prefix != "/usr" {
+		p.library = at.prefix + "/lib"
+	}
 	p.Path = at.prefix + strings.TrimPrefix(r.Interpreter.Path, r.Interpreter.Prefix)
 	switch r.Language {
 	case Python:

@@ -189,6 +189,27 @@ func TestProgram(t *testing.T) {
 	})
 }
 
+func TestEnviron(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "lang")
+	fake(t, dir, "python3.11", "3.11.7")
+	r, err := only(t, dir).Resolve(t.Context(), "python3.11")
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := r.Program(runtime.Options{})
+	p.Env = []string{"LANG=C.UTF-8", "PATH=/usr/bin", "LD_LIBRARY_PATH=/var/lang/lib:/lib64"}
+	for _, test := range []struct{ own, want []string }{
+		{nil, p.Env},
+		{[]string{"A=1", "PATH=/opt/bin", "A=2=3"}, []string{"LANG=C.UTF-8", "LD_LIBRARY_PATH=/var/lang/lib:/lib64", "PATH=/opt/bin", "A=2=3"}},
+		{[]string{"LD_LIBRARY_PATH=/opt/lib"}, []string{"LANG=C.UTF-8", "PATH=/usr/bin", "LD_LIBRARY_PATH=/opt/lib:/var/lang/lib"}},
+		{[]string{"LD_LIBRARY_PATH="}, []string{"LANG=C.UTF-8", "PATH=/usr/bin", "LD_LIBRARY_PATH=/var/lang/lib"}},
+	} {
+		if diff := cmp.Diff(test.want, p.Environ(test.own)); diff != "" {
+			t.Errorf("%q: %s", test.own, diff)
+		}
+	}
+}
+
 func TestEntrypoint(t *testing.T) {
 	dir := t.TempDir()
 	make := func(name string, mode fs.FileMode) string {
