@@ -58,6 +58,10 @@ lint: stage1 $(GOLANGCI) ## Run golangci-lint (pinned, kept in .tools)
 	@echo "lint: golangci-lint $(GOLANGCI_VERSION)"
 	@$(GOLANGCI) run ./...
 
+.PHONY: fmt
+fmt: $(GOLANGCI) ## Format the code: gofmt, and imports in three groups
+	@$(GOLANGCI) fmt
+
 $(GOLANGCI):
 	@echo "lint: building golangci-lint $(GOLANGCI_VERSION), once (two minutes on two cores)"
 	@GOBIN=$(dir $(GOLANGCI)) go install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(GOLANGCI_VERSION)
