@@ -24,9 +24,16 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/lambda/types"
 	"github.com/aws/aws-sdk-go-v2/service/sts"
 
+	"go.uber.org/goleak"
+
 	"hotaru/internal/sample"
 	"hotaru/runtime"
 )
+
+func TestMain(m *testing.M) {
+	goleak.VerifyTestMain(m, goleak.IgnoreTopFunction("net/http.(*persistConn).readLoop"),
+		goleak.IgnoreTopFunction("net/http.(*persistConn).writeLoop"))
+} // the clients' idle connections
 
 // harness is a whole Hotaru in this process, with clients.
 type harness struct {

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -33,6 +34,8 @@ type Server struct {
 	DataDir string
 
 	binary  string
+	flags   []string
+	log     io.Writer
 	process *exec.Cmd
 	exited  chan error
 }
@@ -50,24 +53,56 @@ func Launch(ctx context.Context, binary string, log io.Writer, flags ...string) 
 	if err != nil {
 		return nil, fmt.Errorf("client: %w", err)
 	}
-	s := &Server{DataDir: dir, binary: binary, exited: make(chan error, 1)}
-	args := append([]string{"serve", "--data-dir", dir, "--listen", "localhost:0"}, flags...)
-	s.process = exec.Command(binary, args...)
-	s.process.Stderr = log
+	s := &Server{DataDir: dir, binary: binary, flags: flags, log: log}
+	if err := s.start(ctx); err != nil {
+		return nil, errors.Join(err, os.RemoveAll(dir))
+	}
+	return s, nil
+}
+
+// start runs the binary on the data directory and waits until it serves. On an error nothing is left running.
+func (s *Server) start(ctx context.Context) error {
+	args := append([]string{"serve", "--data-dir", s.DataDir, "--listen", "localhost:0"}, s.flags...)
+	s.process, s.exited = exec.Command(s.binary, args...), make(chan error, 1)
+	s.process.Stderr = s.log
 	if err := s.process.Start(); err != nil {
-		return nil, errors.Join(fmt.Errorf("client: %w", err), os.RemoveAll(dir))
+		return fmt.Errorf("client: %w", err)
 	}
 	go func() { s.exited <- s.process.Wait() }()
 	if err := s.wait(ctx); err != nil {
-		return nil, errors.Join(err, s.Stop())
+		return errors.Join(err, s.end(syscall.SIGTERM))
 	}
 	config := aws.Config{
 		Region: s.Endpoint.Region, BaseEndpoint: aws.String(s.Endpoint.URL), RetryMaxAttempts: 1,
 		Credentials: credentials.NewStaticCredentialsProvider(s.Endpoint.AccessKeyID, s.Endpoint.SecretAccessKey, ""),
 	}
 	s.Lambda, s.IAM = lambda.NewFromConfig(config), iam.NewFromConfig(config)
-	return s, nil
+	return nil
 }
+
+// end signals the server and waits for it.
+func (s *Server) end(signal syscall.Signal) error {
+	err := s.process.Process.Signal(signal)
+	if errors.Is(err, os.ErrProcessDone) {
+		err = nil
+	}
+	return errors.Join(err, <-s.exited)
+}
+
+// Crash kills the server with SIGKILL: it gets no chance to clean up.
+func (s *Server) Crash() error {
+	err := s.end(syscall.SIGKILL)
+	if exit := (*exec.ExitError)(nil); errors.As(err, &exit) {
+		return nil // killed, as it should be
+	}
+	return err
+}
+
+// Terminate ends the server with SIGTERM and waits for it.
+func (s *Server) Terminate() error { return s.end(syscall.SIGTERM) }
+
+// Restart starts the server again on the same data directory.
+func (s *Server) Restart(ctx context.Context) error { return s.start(ctx) }
 
 // wait asks `hotaru env` until it knows the server's endpoint.
 func (s *Server) wait(ctx context.Context) error {
@@ -79,6 +114,10 @@ func (s *Server) wait(ctx context.Context) error {
 		out, err := exec.CommandContext(ctx, s.binary, "env", "--data-dir", s.DataDir).Output()
 		if err == nil {
 			s.Endpoint = parseEnv(out)
+			// What is printed may be an earlier start's, which nobody listens on any more.
+			err = s.dial(ctx)
+		}
+		if err == nil {
 			return nil
 		}
 		select {
@@ -90,6 +129,14 @@ func (s *Server) wait(ctx context.Context) error {
 		case <-ticker.C:
 		}
 	}
+}
+
+func (s *Server) dial(ctx context.Context) error {
+	connection, err := new(net.Dialer).DialContext(ctx, "tcp", strings.TrimPrefix(s.Endpoint.URL, "http://"))
+	if err != nil {
+		return err
+	}
+	return connection.Close()
 }
 
 func parseEnv(out []byte) Endpoint {
@@ -111,13 +158,7 @@ func parseEnv(out []byte) Endpoint {
 func (s *Server) PID() int { return s.process.Process.Pid }
 
 // Stop ends the server with SIGTERM, waits for it and removes its data.
-func (s *Server) Stop() error {
-	err := s.process.Process.Signal(syscall.SIGTERM)
-	if errors.Is(err, os.ErrProcessDone) {
-		err = nil
-	}
-	return errors.Join(err, <-s.exited, os.RemoveAll(s.DataDir))
-}
+func (s *Server) Stop() error { return errors.Join(s.end(syscall.SIGTERM), os.RemoveAll(s.DataDir)) }
 
 // Role makes an execution role that Lambda may assume and returns its ARN.
 func (s *Server) Role(ctx context.Context, name string) (string, error) {
@@ -131,13 +172,17 @@ func (s *Server) Role(ctx context.Context, name string) (string, error) {
 	return aws.ToString(out.Role.Arn), nil
 }
 
-// CreateFunction creates a function and waits until it is active.
-func (s *Server) CreateFunction(ctx context.Context, role string, f sample.Function, memoryMB int32) error {
-	_, err := s.Lambda.CreateFunction(ctx, &lambda.CreateFunctionInput{
+// CreateFunction creates a function, as change changes it, and waits until it is active.
+func (s *Server) CreateFunction(ctx context.Context, role string, f sample.Function, memoryMB int32,
+	change ...func(*lambda.CreateFunctionInput)) error {
+	in := &lambda.CreateFunctionInput{
 		FunctionName: aws.String(f.Name), Runtime: types.Runtime(f.Runtime), Handler: aws.String(f.Handler),
 		Role: aws.String(role), MemorySize: aws.Int32(memoryMB), Code: &types.FunctionCode{ZipFile: f.Zip},
-	})
-	if err != nil {
+	}
+	for _, apply := range change {
+		apply(in)
+	}
+	if _, err := s.Lambda.CreateFunction(ctx, in); err != nil {
 		return fmt.Errorf("client: create function: %w", err)
 	}
 	waiter := lambda.NewFunctionActiveV2Waiter(s.Lambda, func(o *lambda.FunctionActiveV2WaiterOptions) {
