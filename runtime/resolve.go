@@ -24,7 +24,9 @@ type Catalog struct {
 	localeOnce sync.Once
 	localeName string
 
-	mu sync.Mutex // guards resolved
+	// looking is held while the machine is looked at, which may start programs; it is taken before mu.
+	looking sync.Mutex
+	mu      sync.RWMutex // guards resolved
 	// resolved are the runtimes that were found; a missing one is looked for again each time, because it may
 	// have been installed since.
 	resolved map[string]*Runtime
@@ -64,20 +66,32 @@ func (c *Catalog) Resolve(ctx context.Context, id string) (*Runtime, error) {
 	if !ok {
 		return nil, fmt.Errorf("runtime: %q is no runtime of Lambda's", id)
 	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if r, ok := c.resolved[id]; ok {
+	if r := c.found(id); r != nil {
+		return r, nil
+	}
+	c.looking.Lock()
+	defer c.looking.Unlock()
+	if r := c.found(id); r != nil {
 		return r, nil
 	}
 	r, err := c.resolve(ctx, info)
 	if err != nil {
 		return nil, err
 	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
 	if c.resolved == nil {
 		c.resolved = map[string]*Runtime{}
 	}
 	c.resolved[id] = r
 	return r, nil
+}
+
+// found returns what is known already: a runtime that serves functions waits for no search for another.
+func (c *Catalog) found(id string) *Runtime {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	return c.resolved[id]
 }
 
 func (c *Catalog) resolve(ctx context.Context, info Info) (*Runtime, error) {
