@@ -6,7 +6,7 @@
 //	awsapi/lambda, iam, sts   generated: types, constants, Service, Handlers
 //	awsapi/server             http.Handler over any number of services
 //	awsapi/sigv4              verifies and makes signatures
-//	awsapi/protocol           restJson1, query, awsJson: requests to inputs, outputs to answers
+//	awsapi/protocol           restJson1, restXml, query, awsJson, rpcv2Cbor: requests to inputs, outputs to answers
 //	awsapi/validate           the model's constraints in AWS's words
 //	awsapi/compat             docs/compat.md from what is built and tested
 //	awsapi/gen                the generator: go generate ./awsapi

@@ -120,7 +120,7 @@ func prepare(t *testing.T, s *suite, c *testCase) (*Operation, Protocol) {
 }
 
 func TestPublishedRequests(t *testing.T) {
-	for _, name := range []string{"rest-json", "query", "json", "json_1_0"} {
+	for _, name := range []string{"rest-json", "rest-xml", "query", "json", "json_1_0"} {
 		for _, s := range suites(t, "input", name) {
 			for _, c := range s.Cases {
 				t.Run(name+"/"+c.ID, func(t *testing.T) {
@@ -151,7 +151,7 @@ func checkRequest(t *testing.T, s *suite, c *testCase) {
 		if action, _ := form.Get("Action"); action != op.Name {
 			t.Errorf("Action is %q", action)
 		}
-	case "rest-json":
+	case "rest-json", "rest-xml":
 		var router route.Router
 		if err := router.Add(0, op.Method, op.Path); err != nil {
 			t.Fatal(err)
@@ -167,6 +167,12 @@ func checkRequest(t *testing.T, s *suite, c *testCase) {
 		t.Fatal(err)
 	}
 	got := plainWithStreams(op.Input, input)
+	for _, f := range op.Input.Query {
+		if _, named := c.Params[f.Name]; !named && f.Plan.Shape.Kind == awsapi.KindMap {
+			// A map of the whole query has the named parameters too, which clients do not repeat.
+			delete(got.(map[string]any), f.Name)
+		}
+	}
 	if d := cmp.Diff(withoutNulls(c.Params), got); d != "" {
 		t.Errorf("parameters (-want +got)\n%s", d)
 	}
@@ -203,7 +209,7 @@ func plainWithStreams(p *plan.Plan, v reflect.Value) any {
 }
 
 func TestPublishedResponses(t *testing.T) {
-	for _, name := range []string{"rest-json", "query", "json", "json_1_0"} {
+	for _, name := range []string{"rest-json", "rest-xml", "query", "json", "json_1_0"} {
 		for _, s := range suites(t, "output", name) {
 			for _, c := range s.Cases {
 				t.Run(name+"/"+c.ID, func(t *testing.T) {
@@ -241,7 +247,16 @@ func checkResponse(t *testing.T, s *suite, c *testCase) {
 		}
 	}
 	want := []byte(c.Response.Body)
-	if op.Service.Protocol == "query" {
+	if op.Service.Protocol == "rest-xml" && c.ErrorCode == "" && isXML(want) && isXML(a.Body) {
+		// The model format has lost the root's name.
+		w, g := element(t, want), element(t, a.Body)
+		g.Name = w.Name
+		if d := cmp.Diff(w, g); d != "" {
+			t.Errorf("body (-want +got)\n%s", d)
+		}
+		return
+	}
+	if op.Service.Protocol == "query" || c.ErrorCode != "" && op.Service.Protocol == "rest-xml" {
 		if len(want) == 0 {
 			return
 		}
@@ -263,6 +278,8 @@ func checkResponse(t *testing.T, s *suite, c *testCase) {
 		t.Errorf("body (-want +got)\n%s", d)
 	}
 }
+
+func isXML(body []byte) bool { return bytes.HasPrefix(bytes.TrimSpace(body), []byte("<")) }
 
 // withoutNamespace drops what stands before # in __type: clients do, and services differ.
 func withoutNamespace(body []byte) []byte {

@@ -34,11 +34,7 @@ func (j jsonRPC) EncodeFailure(service *awsapi.Service, f *Failure, _ string) *A
 	a := &Answer{Status: f.Status, Header: make(http.Header, 4)}
 	a.Header["Content-Type"] = []string{j.contentType}
 	if service.QueryCompatible {
-		fault := "Sender"
-		if !f.Sender {
-			fault = "Receiver"
-		}
-		a.Header["X-Amzn-Query-Error"] = []string{f.Code + ";" + fault}
+		a.Header["X-Amzn-Query-Error"] = []string{queryError(f)}
 	}
 	b := append(jsonwire.AppendString([]byte("{"), "__type"), ':')
 	b = jsonwire.AppendString(b, errorNamespace(service)+f.Name)
@@ -52,4 +48,12 @@ func errorNamespace(service *awsapi.Service) string {
 		return "com.amazonaws." + service.Name + "#"
 	}
 	return ""
+}
+
+// queryError is what clients that know a service's former query protocol read.
+func queryError(f *Failure) string {
+	if f.Sender {
+		return f.Code + ";Sender"
+	}
+	return f.Code + ";Receiver"
 }

@@ -3,7 +3,6 @@
 package protocol
 
 import (
-	"encoding/xml"
 	"errors"
 	"io"
 	"iter"
@@ -62,8 +61,12 @@ func For(service *awsapi.Service) (Protocol, bool) {
 	switch service.Protocol {
 	case "rest-json":
 		return restJSON{}, true
+	case "rest-xml":
+		return restXML{}, true
 	case "query":
 		return query{}, true
+	case "smithy-rpc-v2-cbor":
+		return rpcCBOR{}, true
 	case "json":
 		return jsonRPC{contentType: "application/x-amz-json-" + service.JSONVersion}, true
 	default:
@@ -75,7 +78,6 @@ func For(service *awsapi.Service) (Protocol, bool) {
 func malformed(err error) error {
 	var wrongType *jsonwire.TypeError
 	var syntax *jsonwire.SyntaxError
-	var xmlSyntax *xml.SyntaxError
 	var value *querywire.ValueError
 	switch {
 	case errors.As(err, &wrongType):
@@ -84,8 +86,6 @@ func malformed(err error) error {
 		return &awsapi.Error{Code: "MalformedInput", Message: "Invalid value for parameter " + value.Name}
 	case errors.As(err, &syntax):
 		return &awsapi.Error{Code: "SerializationException", Message: "Could not parse request body into json: " + syntax.Error()}
-	case errors.As(err, &xmlSyntax):
-		return &awsapi.Error{Code: "MalformedXML", Message: "The XML you provided was not well-formed or did not validate against our published schema"}
 	default:
 		return &awsapi.Error{Code: "SerializationException", Message: err.Error()}
 	}

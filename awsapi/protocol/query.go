@@ -51,6 +51,14 @@ func (query) EncodeFailure(service *awsapi.Service, f *Failure, requestID string
 	b := xmlwire.Open(nil, "ErrorResponse", service.XMLNamespace)
 	b = xmlwire.Open(b, "Error", "")
 	b = xmlwire.AppendElement(b, "Type", fault)
+	b = appendXMLFailure(b, service, f)
+	b = xmlwire.Close(b, "Error")
+	b = xmlwire.AppendElement(b, "RequestId", requestID)
+	return xmlAnswer(f.Status, xmlwire.Close(b, "ErrorResponse"))
+}
+
+// appendXMLFailure writes an error's code, message and further members.
+func appendXMLFailure(b []byte, service *awsapi.Service, f *Failure) []byte {
 	b = xmlwire.AppendElement(b, "Code", f.Code)
 	if f.Message != "" {
 		b = xmlwire.AppendElement(b, "Message", f.Message)
@@ -58,7 +66,7 @@ func (query) EncodeFailure(service *awsapi.Service, f *Failure, requestID string
 	if f.Shape != nil {
 		for i := range f.Shape.Members {
 			member := &f.Shape.Members[i]
-			if strings.EqualFold(member.Name, "message") {
+			if strings.EqualFold(member.Name, "message") || member.Location != awsapi.LocationBody {
 				continue
 			}
 			if value, ok := wireValue(service, member.Shape, reflect.ValueOf(f.Fields[member.Name])); ok {
@@ -66,7 +74,5 @@ func (query) EncodeFailure(service *awsapi.Service, f *Failure, requestID string
 			}
 		}
 	}
-	b = xmlwire.Close(b, "Error")
-	b = xmlwire.AppendElement(b, "RequestId", requestID)
-	return xmlAnswer(f.Status, xmlwire.Close(b, "ErrorResponse"))
+	return b
 }

@@ -52,6 +52,16 @@ func (x *exchange) lookUp(s *service) (index int, ok bool) {
 			return 0, false
 		}
 		return s.index(name)
+	case "smithy-rpc-v2-cbor":
+		if x.r.Method != http.MethodPost || x.r.Header.Get("Smithy-Protocol") != "rpc-v2-cbor" {
+			return 0, false
+		}
+		_, rest, _ := strings.Cut(x.r.URL.EscapedPath(), "/service/")
+		name, operation, found := strings.Cut(rest, "/operation/")
+		if !found || name != s.TargetPrefix {
+			return 0, false
+		}
+		return s.index(operation)
 	case "query":
 		form := x.form()
 		if form == nil {
