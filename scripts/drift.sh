@@ -7,7 +7,7 @@ cd "$(dirname "$0")/.."
 
 fingerprint() {
   {
-    grep -rlE --include='*.go' --exclude-dir='.*' '^// Code generated .* DO NOT EDIT\.$' . || true
+    grep -rlE --include='*.go' --exclude-dir='.?*' '^// Code generated .* DO NOT EDIT\.$' . || true
     [ ! -e docs/compat.md ] || echo ./docs/compat.md
   } | sort | xargs -r sha256sum
 }
@@ -16,6 +16,7 @@ before="$(mktemp)"
 after="$(mktemp)"
 trap 'rm -f "$before" "$after"' EXIT
 fingerprint >"$before"
+[ -s "$before" ] || { echo "verify: no generated files found, which cannot be"; exit 1; }
 make generate
 fingerprint >"$after"
 
