@@ -142,15 +142,16 @@ func (s *server) Invoke(ctx context.Context, event *Event) (*Response, error) {
 	}
 	s.event = event
 	s.changeLocked()
-	err := s.waitLocked(ctx, func() bool { return s.event == nil })
-	err = s.outcomeLocked(err)
-	// The payload is the caller's again when this returns. If it is still being sent, nobody wants it any
-	// more: the session is broken, which has cut the connections.
-	for s.writing > 0 {
-		changed := s.changed
-		s.mu.Unlock()
-		<-changed
-		s.mu.Lock()
+	// The payload is the caller's again when this returns, so that nothing may be sending it any more either:
+	// a runtime that has asked twice may have left one of the two replies unread.
+	err := s.waitLocked(ctx, func() bool { return s.event == nil && s.writing == 0 })
+	if err = s.outcomeLocked(err); err != nil {
+		for s.writing > 0 { // the session is broken, which has cut the connections
+			changed := s.changed
+			s.mu.Unlock()
+			<-changed
+			s.mu.Lock()
+		}
 	}
 	s.event = nil
 	response, fault := s.response, s.fault

@@ -345,6 +345,42 @@ func TestServerEnds(t *testing.T) {
 		}
 		clear(payload) // it is ours again: the race detector would tell
 	})
+	t.Run("asked twice and read once", func(t *testing.T) {
+		ctx, cancel := context.WithCancelCause(t.Context())
+		release := make(chan struct{})
+		session := serve(t, func(h *rt.HTTP) error {
+			if err := next(h); err != nil {
+				return err
+			}
+			conn, err := net.Dial("tcp", h.Address)
+			if err != nil {
+				return err
+			}
+			defer conn.Close()
+			fmt.Fprintf(conn, "GET /2018-06-01/runtime/invocation/next HTTP/1.1\r\nHost: x\r\n\r\n")
+			var some [64]byte
+			if _, err := io.ReadFull(conn, some[:]); err != nil {
+				return err
+			}
+			if _, _, _, err := h.Do("POST", "invocation/1/response", []byte("x")); err != nil {
+				return err
+			}
+			cancel(cause) // nothing else would end it: the other reply is still on its way
+			_, _, _, err = h.Next()
+			<-release
+			return hangUp(err)
+		})
+		defer close(release)
+		if err := session.Init(t.Context(), start); err != nil {
+			t.Fatal(err)
+		}
+		payload := make([]byte, runtimeapi.MaxPayload)
+		response, err := session.Invoke(ctx, &runtimeapi.Event{RequestID: "1", Payload: payload})
+		if !errors.Is(err, cause) || response == nil {
+			t.Errorf("%v, %v; want the answer and the cause", response, err)
+		}
+		clear(payload)
+	})
 	t.Run("answered, then closed", func(t *testing.T) {
 		answered := make(chan struct{})
 		session := serve(t, func(h *rt.HTTP) error {
