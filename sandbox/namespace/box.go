@@ -28,7 +28,8 @@ type box struct {
 	driver  *Driver
 	id      string
 	number  int
-	pid     int // stage-1's; 0 before it was started
+	pid     int      // stage-1's
+	pidfd   *os.File // stage-1's; nil before it was started
 	group   *cgroup.Group
 	oom     *cgroup.OOMWatch
 	control *control
@@ -42,12 +43,11 @@ type box struct {
 
 	mu        sync.Mutex // guards the fields up to the next space
 	ended     bool       // Destroy has begun
-	reaped    bool       // stage-1 has been waited for
 	listeners map[string]net.Listener
 	processes map[uint64]*process // not yet ended, by the id of the request that started them
 
 	dying     chan struct{} // closed when Destroy begins
-	gone      chan struct{} // closed when stage-1, and so everything inside, has ended and been waited for
+	gone      chan struct{} // closed when stage-1, and so everything inside, has ended
 	destroyed chan struct{} // closed when nothing is left
 	routines  sync.WaitGroup
 }

@@ -9,11 +9,7 @@ import (
 	"net"
 	"net/netip"
 	"os"
-	"strconv"
-	"syscall"
 	"time"
-
-	"golang.org/x/sys/unix"
 
 	"hotaru/sandbox"
 	"hotaru/sandbox/namespace/cgroup"
@@ -75,7 +71,7 @@ func (b *box) make(ctx context.Context, spec *sandbox.Spec) error {
 	if b.oom, err = b.group.WatchOOM(); err != nil {
 		return fmt.Errorf("sandbox: %w", err)
 	}
-	if err := b.clone(); err != nil {
+	if err := b.clone(ctx); err != nil {
 		return err
 	}
 	if err := b.group.Join(b.pid); err != nil {
@@ -92,7 +88,7 @@ func groupLimits(l sandbox.Limits) cgroup.Limits {
 }
 
 // clone starts stage-1 in new namespaces and what listens to it.
-func (b *box) clone() error {
+func (b *box) clone(ctx context.Context) error {
 	ours, theirs, err := socketPair()
 	if err != nil {
 		return err
@@ -105,14 +101,14 @@ func (b *box) clone() error {
 	if unified != nil {
 		defer unified.Close()
 	}
-	null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)
+	d := b.driver
+	request := wire.Launch{
+		InitID: uint32(d.numbers.initID(b.number)), UserID: uint32(d.numbers.userID(b.number)), UID: insideUID, GID: insideGID,
+	}
+	// Once asked for, it is coming: to leave before it is here would leave it behind.
+	b.pid, b.pidfd, err = d.spawner.launch(context.WithoutCancel(ctx), request, theirs, unified)
 	if err != nil {
 		return errors.Join(err, ours.Close())
-	}
-	defer null.Close()
-	b.driver.spawner.do(func() { b.pid, err = b.driver.fork(b.number, unified, null, theirs) })
-	if err != nil {
-		return errors.Join(fmt.Errorf("sandbox: start stage-1 in new namespaces: %w", err), ours.Close())
 	}
 	b.control = &control{conn: ours, exit: b.exited, waiting: map[uint64]chan reply{}}
 	b.routines.Go(b.listen)
@@ -120,34 +116,6 @@ func (b *box) clone() error {
 		b.routines.Go(b.watchMemory)
 	}
 	return nil
-}
-
-// fork runs on the spawner's thread.
-func (d *Driver) fork(number int, unified, null, control *os.File) (int, error) {
-	one := func(inside, outside int) syscall.SysProcIDMap {
-		return syscall.SysProcIDMap{ContainerID: inside, HostID: outside, Size: 1}
-	}
-	initID, userID := d.numbers.initID(number), d.numbers.userID(number)
-	attr := &syscall.SysProcAttr{
-		Cloneflags: unix.CLONE_NEWUSER | unix.CLONE_NEWNS | unix.CLONE_NEWPID | unix.CLONE_NEWNET |
-			unix.CLONE_NEWUTS | unix.CLONE_NEWIPC, // the cgroup namespace follows, once the groups are joined
-		UidMappings:                []syscall.SysProcIDMap{one(0, initID), one(insideUID, userID)},
-		GidMappings:                []syscall.SysProcIDMap{one(0, initID), one(insideGID, userID)},
-		GidMappingsEnableSetgroups: true,
-		Credential:                 &syscall.Credential{Uid: 0, Gid: 0},
-		Pdeathsig:                  syscall.SIGKILL,
-		Setsid:                     true,
-	}
-	if unified != nil {
-		attr.UseCgroupFD, attr.CgroupFD = true, rawFD(unified)
-	}
-	standard := uintptr(rawFD(null))
-	return syscall.ForkExec("/proc/self/fd/"+strconv.Itoa(rawFD(d.stage1)), []string{"stage1"}, &syscall.ProcAttr{
-		Dir:   "/",
-		Env:   []string{"GOMAXPROCS=1", "GOTRACEBACK=none"},
-		Files: []uintptr{standard, standard, standard, uintptr(rawFD(control))},
-		Sys:   attr,
-	})
 }
 
 // setup has stage-1 make the inside.

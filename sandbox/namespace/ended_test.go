@@ -126,30 +126,73 @@ func TestEnded(t *testing.T) {
 	}
 }
 
-// stage1Of finds the only stage-1 that is this process's child.
+// stage1Of finds the only stage-1 of this process, a child of its launcher.
 func stage1Of(t *testing.T) int {
 	t.Helper()
-	tasks, err := filepath.Glob("/proc/self/task/*/children")
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, task := range tasks {
-		children, err := os.ReadFile(task)
-		if err != nil {
-			continue
-		}
-		for _, field := range strings.Fields(string(children)) {
-			comm, err := os.ReadFile("/proc/" + field + "/cmdline")
-			if err != nil || !strings.HasPrefix(string(comm), "stage1") {
-				continue
+	for _, launcher := range childrenOf(t, os.Getpid()) {
+		for _, child := range childrenOf(t, launcher) {
+			if line, err := os.ReadFile("/proc/" + strconv.Itoa(child) + "/cmdline"); err == nil && strings.HasPrefix(string(line), "stage1") {
+				return child
 			}
-			pid, err := strconv.Atoi(field)
-			if err != nil {
-				t.Fatal(err)
-			}
-			return pid
 		}
 	}
 	t.Fatal("there is no stage-1")
 	return 0
+}
+
+func childrenOf(t *testing.T, pid int) []int {
+	t.Helper()
+	tasks, err := filepath.Glob("/proc/" + strconv.Itoa(pid) + "/task/*/children")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var all []int
+	for _, task := range tasks {
+		children, err := os.ReadFile(task)
+		if err != nil {
+			continue // the thread has ended
+		}
+		for _, field := range strings.Fields(string(children)) {
+			child, err := strconv.Atoi(field)
+			if err != nil {
+				t.Fatal(err)
+			}
+			all = append(all, child)
+		}
+	}
+	return all
+}
+
+// When the launcher dies, what it started dies, and the next sandbox gets a new launcher.
+func TestLauncherDies(t *testing.T) {
+	sandboxtest.CheckLeaks(t)
+	driver := newDriver(t)
+	root := sandboxtest.Root(t)
+	first, err := driver.Create(t.Context(), sandbox.Spec{ID: "first", Root: root})
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, err := first.Start(t.Context(), sandbox.Command{Path: "/bin/sh", Args: []string{"sh", "-c", "sleep 1000"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	launchers := childrenOf(t, os.Getpid())
+	if len(launchers) != 1 {
+		t.Fatalf("children %v", launchers)
+	}
+	if err := syscall.Kill(launchers[0], syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case <-p.Done():
+	case <-time.After(10 * time.Second):
+		t.Fatal("the process goes on")
+	}
+	second, err := driver.Create(t.Context(), sandbox.Spec{ID: "second", Root: root})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := runShell(t, second, "echo alive"); got != "alive\n" {
+		t.Errorf("%q", got)
+	}
 }

@@ -78,23 +78,21 @@ func (b *box) ranOutOfMemory() bool {
 	return kills > b.oomSeen.Load()
 }
 
-// kill kills stage-1 unless it has been waited for: then its number is another's.
+// kill kills stage-1, if it has not ended.
 func (b *box) kill() {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if !b.reaped {
-		_ = syscall.Kill(b.pid, syscall.SIGKILL)
+	if err := unix.PidfdSendSignal(rawFD(b.pidfd), unix.SIGKILL, nil, 0); err != nil && !errors.Is(err, unix.ESRCH) {
+		b.driver.log.Error("killing stage-1", "sandbox", b.id, "error", err)
 	}
 }
 
-// listen is the goroutine that hears stage-1 until it has ended, and then waits for it: process 1 is the last of
-// its pid namespace to be gone.
+// listen is the goroutine that hears stage-1 until it has ended: process 1 is the last of its pid namespace to be
+// gone.
 func (b *box) listen() {
 	if err := b.control.read(); err != nil {
 		b.driver.log.Error("sandbox killed", "sandbox", b.id, "error", err)
 	}
 	b.kill()
-	b.reap()
+	waitForEnd(b.pidfd)
 	end := sandbox.ExitStatus{Signal: syscall.SIGKILL, OOMKilled: b.ranOutOfMemory()}
 	b.mu.Lock()
 	for id, p := range b.processes {
@@ -104,21 +102,6 @@ func (b *box) listen() {
 	}
 	b.mu.Unlock()
 	close(b.gone)
-}
-
-// reap waits for stage-1, first without taking its number away, which kill still needs.
-func (b *box) reap() {
-	for unix.Waitid(unix.P_PID, b.pid, nil, unix.WEXITED|unix.WNOWAIT, nil) == unix.EINTR {
-		continue
-	}
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	for {
-		if _, err := syscall.Wait4(b.pid, nil, 0, nil); !errors.Is(err, syscall.EINTR) {
-			break
-		}
-	}
-	b.reaped = true
 }
 
 // watchMemory is the goroutine that kills the rest when the kernel has killed one process for lack of memory:
@@ -177,7 +160,7 @@ func (b *box) Destroy(ctx context.Context) error {
 // owns, so only the removal of control groups is bounded.
 func (b *box) remove() error {
 	var failures []error
-	if b.pid != 0 {
+	if b.pidfd != nil {
 		// A process that version 1 has frozen does not die.
 		failures = append(failures, b.group.Thaw())
 		// The end of process 1 is the end of its pid namespace, and nobody inside can be outside that.
@@ -189,6 +172,9 @@ func (b *box) remove() error {
 		b.oom.Close()
 	}
 	b.routines.Wait()
+	if b.pidfd != nil {
+		b.pidfd.Close()
+	}
 	b.mu.Lock()
 	for _, listener := range b.listeners {
 		listener.Close()

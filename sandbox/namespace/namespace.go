@@ -110,7 +110,7 @@ func (d *Driver) open(image []byte) error {
 		return err
 	}
 	d.numbers = newNumbers(d.state.name)
-	d.spawner = startSpawner()
+	d.spawner = startSpawner(d.stage1, d.log)
 	return nil
 }
 

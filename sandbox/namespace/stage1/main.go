@@ -1,7 +1,7 @@
 //go:build linux
 
 // Command stage1 is the init program of a sandbox: process 1 of its own pid namespace, root of its own user
-// namespace and nobody outside of it. The namespace driver starts it from a sealed memfd with one descriptor, a
+// namespace and nobody outside of it. It is also, as a process of its own, the launcher that starts those. The namespace driver starts it from a sealed memfd with one descriptor, a
 // control socket, and tells it what to mount, where to listen and what to start. It reaps, and it ends when
 // the driver does. User code never runs in it. It must not know functions, and it imports next to nothing
 // (no os, no fmt, no net), because a sandbox starts no faster than this does.
@@ -90,7 +90,11 @@ func rights(ancillary []byte) ([]int, bool) {
 
 // dispatch handles one request. False ends the sandbox: the driver speaks another language.
 func (s *server) dispatch(header wire.Header, fields []byte, fds []int) bool {
-	if s.spawns == nil && header.Type != wire.TypeSetup {
+	if header.Type == wire.TypeLaunch {
+		var m wire.Launch
+		return (s.launcher || s.spawns == nil) && m.Decode(fields) == nil && s.launch(header.ID, &m, fds)
+	}
+	if s.launcher || s.spawns == nil && header.Type != wire.TypeSetup {
 		return false
 	}
 	switch header.Type {
@@ -191,6 +195,7 @@ func (s *server) reply(id uint64, stage string, errno syscall.Errno, fds []int) 
 	s.send(m.Encode(id), fds)
 }
 
+// send sends a message; a closed socket is found out by the next read.
 func (s *server) send(message []byte, fds []int) {
 	var oob []byte
 	if len(fds) > 0 {

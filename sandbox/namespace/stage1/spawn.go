@@ -19,7 +19,8 @@ type server struct {
 	control  int
 	null     int
 	uid, gid uint32
-	spawns   chan func() // run on the spawner's thread; nil before Setup
+	spawns   chan func() // run on the spawner's thread; nil before Setup or Launch
+	launcher bool
 
 	mu       sync.Mutex     // guards children; held from fork to entry, so that no exit is reaped unrecorded
 	children map[int]uint64 // pid to the id of the request that started it
@@ -105,11 +106,15 @@ func (s *server) fork(id uint64, m *wire.Start, files []uintptr) failure {
 	}
 	s.children[pid] = id
 	preferForOOM(pid)
+	s.wakeReaper()
+	return failure{}
+}
+
+func (s *server) wakeReaper() {
 	select {
 	case s.wake <- struct{}{}:
-	default:
+	default: // it will look anyway
 	}
-	return failure{}
 }
 
 // preferForOOM makes the kernel kill the process before stage-1 when memory runs out, so that the sandbox can

@@ -128,11 +128,32 @@ func (m *Reset) Encode(id uint64) []byte { return encode(TypeReset, id).buf }
 // Decode reads the fields after the header: none.
 func (m *Reset) Decode(fields []byte) error { return (&decoder{buf: fields}).end() }
 
+// Encode makes a message with the id.
+func (m *Launch) Encode(id uint64) []byte {
+	e := encode(TypeLaunch, id)
+	for _, number := range [...]uint32{m.InitID, m.UserID, m.UID, m.GID} {
+		e.uint(uint64(number))
+	}
+	e.bool(m.HasCgroup)
+	return e.buf
+}
+
+// Decode reads the fields after the header.
+func (m *Launch) Decode(fields []byte) error {
+	d := &decoder{buf: fields}
+	for _, number := range [...]*uint32{&m.InitID, &m.UserID, &m.UID, &m.GID} {
+		*number = uint32(d.uint(math.MaxInt32))
+	}
+	m.HasCgroup = d.bool()
+	return d.end()
+}
+
 // Encode makes a message with the id of the request.
 func (m *Reply) Encode(id uint64) []byte {
 	e := encode(TypeReply, id)
 	e.uint(uint64(m.Errno))
 	e.string(m.Stage)
+	e.uint(uint64(m.PID))
 	return e.buf
 }
 
@@ -141,6 +162,7 @@ func (m *Reply) Decode(fields []byte) error {
 	d := &decoder{buf: fields}
 	m.Errno = uint32(d.uint(4095))
 	m.Stage = d.string()
+	m.PID = uint32(d.uint(math.MaxInt32))
 	return d.end()
 }
 

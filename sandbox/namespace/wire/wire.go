@@ -24,13 +24,15 @@ const (
 // Type says what a message is.
 type Type byte
 
-// The messages. Setup comes first and once; Reply answers every request but Signal.
+// The messages. What comes first decides what stage-1 is: after Setup, once, a sandbox's init; after Launch a
+// launcher, which knows nothing else. Reply answers every request but Signal.
 const (
 	TypeSetup  Type = 1 + iota // daemon: mount, listen, prepare
 	TypeStart                  // daemon: start a process; the request's id names it from then on
 	TypeSignal                 // daemon: signal the process with this id; not answered
 	TypeAttach                 // daemon: mount more
 	TypeReset                  // daemon: kill everything but stage-1
+	TypeLaunch                 // daemon, to a launcher: start a stage-1
 	TypeReply                  // stage-1: the request with this id is done, or failed
 	TypeExit                   // stage-1: the process with this id has ended
 )
@@ -91,10 +93,20 @@ type Attach struct{ Mounts []string }
 // Reset has no fields.
 type Reset struct{}
 
-// Reply answers a request. Setup's carries the listening sockets, in the order asked for.
+// Launch starts a stage-1 in namespaces of its own. Its descriptors are the control socket that the new one is to
+// have and, if HasCgroup, the version 2 control group that it is born into.
+type Launch struct {
+	InitID, UserID uint32 // the host's user and group ids of stage-1 and of the user inside
+	UID, GID       uint32 // the user as seen inside
+	HasCgroup      bool
+}
+
+// Reply answers a request. Setup's carries the listening sockets, in the order asked for, Launch's the pidfd of
+// the new stage-1.
 type Reply struct {
 	Errno uint32 // 0 is success
 	Stage string // what failed, for a person
+	PID   uint32 // Launch: the new stage-1's number on the host
 }
 
 // Exit reports the end of a process.

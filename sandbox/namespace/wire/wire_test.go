@@ -28,7 +28,8 @@ func examples() map[Type]fields {
 		TypeSignal: &Signal{Number: 15},
 		TypeAttach: &Attach{Mounts: []string{"/var/task"}},
 		TypeReset:  &Reset{},
-		TypeReply:  &Reply{Errno: 2, Stage: "exec"},
+		TypeLaunch: &Launch{InitID: 0x70000000, UserID: 0x70000001, UID: 993, GID: 990, HasCgroup: true},
+		TypeReply:  &Reply{Errno: 2, Stage: "exec", PID: 4711},
 		TypeExit:   &Exit{WaitStatus: 256},
 	}
 }
@@ -36,7 +37,7 @@ func examples() map[Type]fields {
 func empty(kind Type) fields {
 	return map[Type]fields{
 		TypeSetup: &Setup{}, TypeStart: &Start{}, TypeSignal: &Signal{}, TypeAttach: &Attach{}, TypeReset: &Reset{},
-		TypeReply: &Reply{}, TypeExit: &Exit{},
+		TypeLaunch: &Launch{}, TypeReply: &Reply{}, TypeExit: &Exit{},
 	}[kind]
 }
 
@@ -53,7 +54,7 @@ func TestOpenRefuses(t *testing.T) {
 		{"version 0", append([]byte{0}, good[1:]...), ErrVersion},
 		{"version 2", append([]byte{2}, good[1:]...), ErrVersion},
 		{"type 0", []byte{Version, 0, 1}, ErrType},
-		{"type 8", []byte{Version, 8, 1}, ErrType},
+		{"type 9", []byte{Version, 9, 1}, ErrType},
 		{"id in a longer form", []byte{Version, byte(TypeReset), 0x81, 0x00}, ErrNumber},
 		{"id beyond 64 bits", append([]byte{Version, byte(TypeReset)}, bytes.Repeat([]byte{0xff}, 11)...), ErrNumber},
 		{"too long", make([]byte, MaxReply+1), ErrLength},
@@ -80,6 +81,7 @@ func TestDecodeRefuses(t *testing.T) {
 		{"a half truth", &Start{}, []byte{0, 0, 0, 0, 2, 0, 0}, ErrNumber},
 		{"address of five bytes", &Setup{}, []byte{0, 0, 1, 5, 'a', 'b', 'c', 'd', 'e', 80}, ErrNumber},
 		{"port 65536", &Setup{}, []byte{0, 0, 1, 4, 'a', 'b', 'c', 'd', 0x80, 0x80, 0x04}, ErrNumber},
+		{"user beyond 31 bits", &Launch{}, []byte{0xff, 0xff, 0xff, 0xff, 0x0f, 0, 0, 0, 0}, ErrNumber},
 		{"reset with fields", &Reset{}, []byte{0}, ErrTrailing},
 		{"wait status beyond 32 bits", &Exit{}, []byte{0xff, 0xff, 0xff, 0xff, 0x1f}, ErrNumber},
 	} {
