@@ -141,5 +141,5 @@ func orOwn(r *reference, own string) string {
 	if r == nil {
 		return own
 	}
-	return exported(r.Shape)
+	return typeName(r.Shape)
 }

@@ -10,6 +10,16 @@ func exported(name string) string {
 	return strings.ToUpper(name[:1]) + name[1:]
 }
 
+// typeName is the Go type of a structure. Two names are every package's own.
+func typeName(shape string) string {
+	switch name := exported(shape); name {
+	case "Service", "Handlers":
+		return name + "Structure"
+	default:
+		return name
+	}
+}
+
 // enumName joins a shape's name with one of its values: Runtime and "python3.12" make RuntimePython3_12. Words in
 // capitals become ordinary ones, digits that a sign parted stay parted.
 func enumName(shape, value string) string {

@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"fmt"
+	"slices"
 	"sort"
 	"strings"
 )
@@ -19,7 +20,7 @@ func (g *generator) types(b *bytes.Buffer) error {
 		return nil
 	}
 	for _, name := range g.reachable {
-		if err := declare(exported(name)); err != nil {
+		if err := declare(typeName(name)); err != nil {
 			return err
 		}
 		if err := g.structure(&body, name); err != nil {
@@ -80,7 +81,7 @@ func writeImports(b *bytes.Buffer, text string, packages map[string]string) {
 
 func (g *generator) structure(b *bytes.Buffer, name string) error {
 	s := g.model.Shapes.Values[name]
-	fmt.Fprintf(b, "// %s is the model's structure of that name.\ntype %s struct {\n", exported(name), exported(name))
+	fmt.Fprintf(b, "// %s is the model's structure of that name.\ntype %s struct {\n", typeName(name), typeName(name))
 	fields := map[string]bool{}
 	for _, member := range s.Members.Keys {
 		field := exported(member)
@@ -100,7 +101,7 @@ func (g *generator) fieldType(s *shape, member string) string {
 	target := g.model.Shapes.Values[r.Shape]
 	switch {
 	case target.EventStream:
-		return "awsapi.Events[" + exported(r.Shape) + "]"
+		return "awsapi.Events[" + typeName(r.Shape) + "]"
 	case target.Type == "blob" && s.Payload == member && (target.Streaming || r.Streaming):
 		return "io.Reader"
 	case target.Document, target.Type == "list", target.Type == "map", target.Type == "blob":
@@ -117,7 +118,7 @@ func (g *generator) valueType(name string) string {
 	case s.Document:
 		return "json.RawMessage"
 	case s.Type == "structure":
-		return exported(name)
+		return typeName(name)
 	case s.Type == "list":
 		return "[]" + g.elementType(s, s.Member.Shape)
 	case s.Type == "map":
@@ -146,7 +147,7 @@ func (g *generator) enums(b *bytes.Buffer) error {
 	fmt.Fprintf(b, "package %s\n\n", g.service)
 	taken := map[string]bool{}
 	for _, name := range g.reachable {
-		taken[exported(name)] = true
+		taken[typeName(name)] = true
 	}
 	for _, op := range g.operations {
 		taken[inputType(op)], taken[outputType(op)] = true, true
@@ -188,10 +189,14 @@ func (g *generator) exceptions(b *bytes.Buffer, claim func(string) error) error 
 		if !g.model.Shapes.Values[name].Exception {
 			continue
 		}
-		if err := claim(exported(name)); err != nil {
+		constant := exported(name)
+		if slices.Contains(g.reachable, name) {
+			constant += "Code" // An event stream carries the exception as a structure of that name.
+		}
+		if err := claim(constant); err != nil {
 			return err
 		}
-		fmt.Fprintf(&lines, "%s = %q\n", exported(name), name)
+		fmt.Fprintf(&lines, "%s = %q\n", constant, name)
 	}
 	if lines.Len() > 0 {
 		fmt.Fprintf(b, "// The exceptions of the model, as an APIError's code.\nconst (\n%s)\n\n", lines.String())

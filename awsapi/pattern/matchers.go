@@ -15,6 +15,9 @@ type written struct {
 }
 
 func handWritten(service, shape, expression string) (Matcher, bool) {
+	if expression == notBlank {
+		return unless(blank, `.+`)(), true
+	}
 	w, ok := matchers[service+"."+shape]
 	if !ok || w.expression != expression {
 		return nil, false
@@ -45,10 +48,58 @@ var matchers = map[string]written{
 			`(function:)?([a-zA-Z0-9-_]{1,64})(:((?!\d+$)[0-9a-zA-Z-_]+))?`,
 		functionURLName,
 	},
+	"pipes.EventBridgeEventSource": {
+		`.*(?=[/\.\-_A-Za-z0-9]+)((?!aws\.).*)|(\$(\.[\w/_-]+(\[(\d+|\*)\])*)*).*`,
+		either(pipeSource, pathOf+`.*`),
+	},
+	"pipes.PathParameter": {
+		`(?!\s*$).+|(\$(\.[\w/_-]+(\[(\d+|\*)\])*)*)`,
+		unless(blank, `.+`),
+	},
+	"scheduler.Source": {
+		`^(?=[/\.\-_A-Za-z0-9]+)((?!aws\.).*)|(\$(\.[\w_-]+(\[(\d+|\*)\])*)*)$`,
+		either(scheduleSource, strings.ReplaceAll(pathOf, "/", "")),
+	},
 	"iam.accountAliasType": {
 		`^[a-z0-9]([a-z0-9]|-(?!-)){1,61}[a-z0-9]$`,
 		unless(func(s string) bool { return strings.Contains(s, "--") }, `[a-z0-9][a-z0-9-]{1,61}[a-z0-9]`),
 	},
+}
+
+// notBlank is an expression that many shapes share.
+const notBlank = `^(?!\s*$).+`
+
+func blank(s string) bool { return strings.Trim(s, " \t\n\v\f\r") == "" }
+
+// pathOf is the part of a pipe's or a schedule's source that is a JSON path.
+const pathOf = `\$(\.[\w/_-]+(\[(\d+|\*)\])*)*`
+
+// either matches what one of the matchers does.
+func either(one func(string) bool, expression string) func() Matcher {
+	return func() Matcher {
+		re := whole(expression)
+		return func(s string) bool { return one(s) || re().MatchString(s) }
+	}
+}
+
+const sourceSigns = "/.-_ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
+
+// scheduleSource is a source of events that is not AWS's own.
+func scheduleSource(s string) bool {
+	return s != "" && strings.ContainsRune(sourceSigns, rune(s[0])) && !strings.HasPrefix(s, "aws.") && !strings.ContainsAny(s, "\r\n")
+}
+
+// pipeSource is looser than it looks: any sign of a source will do that does not begin "aws.".
+func pipeSource(s string) bool {
+	if strings.ContainsAny(s, "\r\n") {
+		return false
+	}
+	for i := range len(s) {
+		if strings.IndexByte(sourceSigns, s[i]) >= 0 && !strings.HasPrefix(s[i:], "aws.") {
+			return true
+		}
+	}
+	return false
 }
 
 // unless matches what the expression matches in full and refused does not hold for.

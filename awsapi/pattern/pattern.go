@@ -6,7 +6,10 @@ package pattern
 import (
 	"fmt"
 	"regexp"
+	"strconv"
 	"strings"
+	"unicode/utf16"
+	"unicode/utf8"
 )
 
 // Matcher says whether a whole string satisfies a pattern.
@@ -25,8 +28,9 @@ func Compile(service, shape, expression string) (Matcher, error) {
 	return re.MatchString, nil
 }
 
-// translate writes Java's escapes \uXXXX as RE2's \x{XXXX}.
+// translate writes Java's \uXXXX and \p{Print} as RE2 has them.
 func translate(expression string) string {
+	expression = strings.ReplaceAll(expression, `\p{Print}`, `[[:print:]]`)
 	if !strings.Contains(expression, `\u`) {
 		return expression
 	}
@@ -36,12 +40,32 @@ func translate(expression string) string {
 		case expression[i] != '\\' || i+1 == len(expression):
 			b.WriteByte(expression[i])
 		case expression[i+1] == 'u' && i+6 <= len(expression):
-			b.WriteString(`\x{` + expression[i+2:i+6] + `}`)
-			i += 5
+			r, size := unicodeEscape(expression[i:])
+			fmt.Fprintf(&b, `\x{%04X}`, r)
+			i += size - 1
 		default:
 			b.WriteString(expression[i : i+2])
 			i++
 		}
 	}
 	return b.String()
+}
+
+// unicodeEscape reads \uXXXX, or two of them that make a surrogate pair.
+func unicodeEscape(text string) (r rune, size int) {
+	r = hex(text[2:6])
+	if utf16.IsSurrogate(r) && len(text) >= 12 && text[6:8] == `\u` {
+		if pair := utf16.DecodeRune(r, hex(text[8:12])); pair != utf8.RuneError {
+			return pair, 12
+		}
+	}
+	return r, 6
+}
+
+func hex(digits string) rune {
+	n, err := strconv.ParseUint(digits, 16, 32)
+	if err != nil {
+		return utf8.RuneError
+	}
+	return rune(n)
 }
