@@ -20,8 +20,8 @@ import (
 const (
 	// generalLimit holds a base64 deployment package of 50 MB; Lambda names this number.
 	generalLimit = 70167211
-	// invokeLimit is the payload's 6 MB and some room.
-	invokeLimit = 6291556
+	// invokeLimit is the payload's 6 MB; Lambda names this number.
+	invokeLimit = 6291456
 	// formLimit bounds a query request, which has no payloads.
 	formLimit = 1 << 20
 	// firstBuffer is the most memory that a declared length gets before any byte has come.

@@ -118,9 +118,9 @@ func TestRefusals(t *testing.T) {
 		{"no UTF-8", post(create, "{\"FunctionName\":\"\xff\"}"), 400, "SerializationException", ""},
 		{"text for a number in the query", httptest.NewRequest("GET", "/2015-03-31/functions?MaxItems=x", nil), 501, "", ""},
 		{"another media type", xml, 415, "UnsupportedMediaTypeException", `{"Type":"User","message":"The content type text/xml is not supported."}`},
-		{"too large a payload", large, 413, "RequestEntityTooLargeException", `{"message":"Request must be smaller than 6291556 bytes for the InvokeFunction operation"}`},
+		{"too large a payload", large, 413, "RequestEntityTooLargeException", `{"message":"Request must be smaller than 6291456 bytes for the InvokeFunction operation"}`},
 		{"too large a stream", post("/2014-11-13/functions/f/invoke-async", strings.Repeat("x", invokeLimit+1)), 413, "RequestEntityTooLargeException",
-			`{"message":"Request must be smaller than 6291556 bytes for the InvokeAsync operation"}`},
+			`{"message":"Request must be smaller than 6291456 bytes for the InvokeAsync operation"}`},
 		{"empty name", post("/2015-03-31/functions//invocations", ""), 400, "ValidationException", ""},
 	} {
 		w := do(s, c.request)
