@@ -95,7 +95,15 @@ func (e *Environment) startProcess(ctx context.Context, command sandbox.Command)
 	}
 	e.mu.Lock()
 	e.process = process
+	session := e.session
 	e.mu.Unlock()
+	if !e.cfg.Program.Frames && session != nil {
+		// A socketpair ends with its process; HTTP, which is one request at a time, must be told.
+		go func() {
+			<-process.Done()
+			_ = session.Close() // closing a session that is closed is fine
+		}()
+	}
 	return nil
 }
 
