@@ -17,7 +17,7 @@ type crafted struct {
 	content string
 
 	localName  string
-	creator    byte   // default creatorUnix
+	creator    byte   // with attrs; both zero is Unix and mode
 	attrs      uint32 // default made of mode
 	flags      uint16
 	method     uint16
