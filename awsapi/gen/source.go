@@ -11,9 +11,6 @@ import (
 	"strings"
 )
 
-// botocoreDirs are the services whose directory in botocore has another name than ours.
-var botocoreDirs = map[string]string{}
-
 // modelsDir finds the directory of service models: the flag, the data directory, or the neighbour of the clone.
 func modelsDir(flag, root string) (string, error) {
 	var tried []string
@@ -44,11 +41,6 @@ func fromEnv() string {
 // botocore ships it.
 func modelFile(models, service string) (string, error) {
 	dir := filepath.Join(models, service)
-	if other, ok := botocoreDirs[service]; ok {
-		if _, err := os.Stat(dir); err != nil {
-			dir = filepath.Join(models, other)
-		}
-	}
 	plain := filepath.Join(dir, "service-2.json")
 	if _, err := os.Stat(plain); err == nil {
 		return plain, nil

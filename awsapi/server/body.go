@@ -137,7 +137,7 @@ func (x *exchange) authenticate() error {
 		return nil
 	}
 	result, err := x.server.options.Authenticator.Verify(x.r, sigv4.Expect{
-		Service: x.service.SigningName, Query: x.service.Protocol == "query",
+		Service: x.service.SigningName, Global: x.service.GlobalEndpoint, Query: x.service.Protocol == "query",
 	}, x.digest)
 	if err != nil {
 		return err

@@ -83,6 +83,28 @@ func BenchmarkInvokeSmall(b *testing.B) {
 	}
 }
 
+func BenchmarkInvokeLarge(b *testing.B) {
+	functions := lambda.Handlers{Invoke: func(_ context.Context, in *lambda.InvocationRequest) (*lambda.InvocationResponse, error) {
+		return &lambda.InvocationResponse{Payload: in.Payload}, nil
+	}}
+	s := newServer(b, Options{Authenticator: sigv4.NewVerifier(sigv4.Options{Credentials: testCredentials})}, functions, iam.Handlers{}, sts.Handlers{})
+	body := strings.Repeat("x", 6<<20)
+	r := signed(b, httptest.NewRequest("POST", "/2015-03-31/functions/demo/invocations", strings.NewReader(body)), "lambda", body)
+	reader := strings.NewReader(body)
+	w := &sink{header: http.Header{}}
+	b.SetBytes(int64(len(body)))
+	b.ReportAllocs()
+	for b.Loop() {
+		reader.Reset(body)
+		r.Body = readCloser{reader}
+		clear(w.header)
+		s.ServeHTTP(w, r)
+		if w.status != 200 {
+			b.Fatal(w.status, w.last)
+		}
+	}
+}
+
 type readCloser struct{ *strings.Reader }
 
 func (readCloser) Close() error { return nil }

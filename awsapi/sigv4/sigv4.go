@@ -77,6 +77,8 @@ func NewVerifier(options Options) *Verifier {
 type Expect struct {
 	// Service is the signing name: "lambda".
 	Service string
+	// Global says that the service has one endpoint for the world, whose callers sign for us-east-1 wherever they are.
+	Global bool
 	// Query chooses the error codes of query services (IAM, STS, SNS, ...).
 	Query bool
 }
@@ -216,13 +218,17 @@ func (v *Verifier) checkScope(c *claim, expect Expect, words words) error {
 		return words.invalid("Credential should be scoped with a valid terminator: 'aws4_request', not '%s'.", c.scope.end)
 	case c.scope.service != expect.Service:
 		return words.invalid("Credential should be scoped to correct service: '%s'. ", expect.Service)
-	case c.scope.region == "", len(v.options.Regions) > 0 && !slices.Contains(v.options.Regions, c.scope.region):
+	case c.scope.region == "", !v.accepts(c.scope.region, expect.Global):
 		return words.invalid("Credential should be scoped to a valid region. ")
 	case c.scope.date != c.dateText[:8]:
 		return words.invalid("Date in Credential scope does not match YYYYMMDD from ISO-8601 version of date from HTTP: "+
 			"'%s' != '%s', from '%s'.", c.scope.date, c.dateText[:8], c.dateText)
 	}
 	return nil
+}
+
+func (v *Verifier) accepts(region string, global bool) bool {
+	return len(v.options.Regions) == 0 || slices.Contains(v.options.Regions, region) || global && region == "us-east-1"
 }
 
 func (v *Verifier) checkTime(c *claim, words words) error {

@@ -234,6 +234,21 @@ func TestVerifyAccepts(t *testing.T) {
 	}
 }
 
+func TestGlobalServices(t *testing.T) {
+	v := NewVerifier(Options{Credentials: credentials, Regions: []string{"eu-west-1"}, Now: now})
+	digest := func() ([sha256.Size]byte, error) { return sha256.Sum256(nil), nil }
+	for _, c := range []struct {
+		region string
+		global bool
+		ok     bool
+	}{{"us-east-1", false, false}, {"us-west-2", true, false}, {"us-east-1", true, true}, {"eu-west-1", true, true}, {"eu-west-1", false, true}} {
+		_, err := v.Verify(request{region: c.region}.sign(t), Expect{Service: "lambda", Global: c.global}, digest)
+		if (err == nil) != c.ok {
+			t.Errorf("%+v: %v", c, err)
+		}
+	}
+}
+
 func TestInsecure(t *testing.T) {
 	v := NewVerifier(Options{Credentials: credentials, Insecure: true, Now: now})
 	r := request{key: "ANYTHING", secret: "x", at: now().Add(-time.Hour)}.sign(t)
