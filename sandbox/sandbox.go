@@ -133,8 +133,9 @@ type Bind struct {
 
 // Limits bound what a sandbox may use. Zero means no limit, except where it says otherwise.
 type Limits struct {
-	// MemoryBytes is the most anonymous and kernel memory of all processes, without swap. Beyond it the
-	// kernel kills inside this sandbox alone, and Process.Status().OOMKilled tells.
+	// MemoryBytes is the most anonymous and kernel memory of all processes, without swap. Beyond it every
+	// process of this sandbox is killed, none of another, and Process.Status().OOMKilled tells. After Reset
+	// it can be used again.
 	MemoryBytes int64
 	// MilliCPU is CPU time per wall time in thousandths of one CPU.
 	MilliCPU int64
@@ -229,7 +230,6 @@ const (
 	ErrNotFound Error = "sandbox: no such program"
 	// ErrFrozen answers what a frozen sandbox cannot do: thaw it first.
 	ErrFrozen Error = "sandbox: frozen"
-	// ErrEnded answers Start and Attach when everything inside has already died, as after running out of
-	// memory. Destroy it.
+	// ErrEnded answers Start, Attach and Reset when even the driver's own init is gone. Destroy it.
 	ErrEnded Error = "sandbox: everything inside has ended"
 )

@@ -47,3 +47,25 @@ func BenchmarkLife(b *testing.B) {
 		b.ReportMetric(quantile(times, 99), name+"-p99-ms")
 	}
 }
+
+// BenchmarkFreezeThaw measures what a warm invocation pays for its sandbox having been frozen.
+func BenchmarkFreezeThaw(b *testing.B) {
+	driver := newDriver(b)
+	ctx := context.Background()
+	box, err := driver.Create(ctx, sandbox.Spec{ID: "freeze", Root: sandboxtest.Root(b)})
+	if err != nil {
+		b.Fatal(err)
+	}
+	if _, err := box.Start(ctx, sandbox.Command{Path: "/bin/sh", Args: []string{"sh", "-c", "sleep 1000"}}); err != nil {
+		b.Fatal(err)
+	}
+	b.ReportAllocs()
+	for b.Loop() {
+		if err := box.Freeze(ctx); err != nil {
+			b.Fatal(err)
+		}
+		if err := box.Thaw(ctx); err != nil {
+			b.Fatal(err)
+		}
+	}
+}

@@ -64,40 +64,47 @@ func (b *box) Listener(address string) net.Listener {
 	return nil
 }
 
-// begin waits for its turn to change the sandbox. The context it returns also ends when Destroy begins.
-func (b *box) begin(ctx context.Context) (context.Context, func(), error) {
+// begin waits for its turn to change the sandbox; end gives it back. An operation that waits for stage-1 is not
+// in Destroy's way: that kills stage-1 first.
+func (b *box) begin(ctx context.Context) error {
 	if err := ctx.Err(); err != nil {
-		return nil, nil, err
+		return err
 	}
-	select {
-	case <-b.dying:
-		return nil, nil, sandbox.ErrDestroyed
-	default:
+	if b.isDying() {
+		return sandbox.ErrDestroyed
 	}
 	select {
 	case b.op <- struct{}{}:
 	case <-b.dying:
-		return nil, nil, sandbox.ErrDestroyed
+		return sandbox.ErrDestroyed
 	case <-ctx.Done():
-		return nil, nil, ctx.Err()
+		return ctx.Err()
 	}
-	merged, cancel := context.WithCancelCause(ctx)
-	quit := make(chan struct{})
-	var watch sync.WaitGroup
-	watch.Go(func() {
-		select {
-		case <-b.dying:
-			cancel(sandbox.ErrDestroyed)
-		case <-quit:
-		}
-	})
-	end := func() {
-		close(quit)
-		watch.Wait()
-		cancel(nil)
-		<-b.op
+	if b.isDying() {
+		b.end()
+		return sandbox.ErrDestroyed
 	}
-	return merged, end, nil
+	return nil
+}
+
+func (b *box) end() { <-b.op }
+
+func (b *box) isDying() bool {
+	select {
+	case <-b.dying:
+		return true
+	default:
+		return false
+	}
+}
+
+// ask has stage-1 do something. When stage-1 is gone because Destroy killed it, that is the reason to give.
+func (b *box) ask(ctx context.Context, id uint64, message []byte, files []*os.File) error {
+	_, err := b.control.call(ctx, id, message, files)
+	if errors.Is(err, sandbox.ErrEnded) && b.isDying() {
+		return sandbox.ErrDestroyed
+	}
+	return err
 }
 
 // Attach moves more mounts in.
@@ -105,11 +112,10 @@ func (b *box) Attach(ctx context.Context, binds []sandbox.Bind) error {
 	if err := sandbox.ValidateBinds(binds); err != nil {
 		return err
 	}
-	ctx, end, err := b.begin(ctx)
-	if err != nil {
+	if err := b.begin(ctx); err != nil {
 		return err
 	}
-	defer end()
+	defer b.end()
 	switch {
 	case b.started && b.attached:
 		return sandbox.ErrSealed
@@ -125,7 +131,7 @@ func (b *box) Attach(ctx context.Context, binds []sandbox.Bind) error {
 	b.attached = b.started
 	request := wire.Attach{Mounts: m.targets}
 	id := b.control.newID()
-	if _, err := b.control.call(ctx, id, request.Encode(id), m.files); err != nil {
+	if err := b.ask(ctx, id, request.Encode(id), m.files); err != nil {
 		return fmt.Errorf("sandbox: attach: %w", err)
 	}
 	return nil
@@ -136,11 +142,10 @@ func (b *box) Start(ctx context.Context, cmd sandbox.Command) (sandbox.Process, 
 	if err := cmd.Validate(); err != nil {
 		return nil, err
 	}
-	ctx, end, err := b.begin(ctx)
-	if err != nil {
+	if err := b.begin(ctx); err != nil {
 		return nil, err
 	}
-	defer end()
+	defer b.end()
 	if b.frozen {
 		return nil, sandbox.ErrFrozen
 	}
@@ -164,7 +169,7 @@ func (b *box) Start(ctx context.Context, cmd sandbox.Command) (sandbox.Process, 
 	b.processes[id] = p
 	b.mu.Unlock()
 	b.started = true
-	if _, err := b.control.call(ctx, id, request.Encode(id), files); err != nil {
+	if err := b.ask(ctx, id, request.Encode(id), files); err != nil {
 		return nil, b.startFailed(ctx, p, cmd.Path, err)
 	}
 	return p, nil
@@ -192,11 +197,10 @@ func (b *box) startFailed(ctx context.Context, p *process, path string, err erro
 
 // Reset kills everything but stage-1.
 func (b *box) Reset(ctx context.Context) error {
-	ctx, end, err := b.begin(ctx)
-	if err != nil {
+	if err := b.begin(ctx); err != nil {
 		return err
 	}
-	defer end()
+	defer b.end()
 	if b.frozen {
 		if err := b.group.Thaw(); err != nil {
 			return fmt.Errorf("sandbox: %w", err)
@@ -210,7 +214,7 @@ func (b *box) Reset(ctx context.Context) error {
 func (b *box) killAll(ctx context.Context) error {
 	request := wire.Reset{}
 	id := b.control.newID()
-	if _, err := b.control.call(ctx, id, request.Encode(id), nil); err != nil {
+	if err := b.ask(ctx, id, request.Encode(id), nil); err != nil {
 		return fmt.Errorf("sandbox: reset: %w", err)
 	}
 	kills, err := b.group.OOMKills()
@@ -226,11 +230,10 @@ func (b *box) SetLimits(ctx context.Context, limits sandbox.Limits) error {
 	if err := limits.Validate(); err != nil {
 		return err
 	}
-	_, end, err := b.begin(ctx)
-	if err != nil {
+	if err := b.begin(ctx); err != nil {
 		return err
 	}
-	defer end()
+	defer b.end()
 	if err := b.group.SetLimits(groupLimits(limits)); err != nil {
 		return fmt.Errorf("sandbox: %w", err)
 	}
@@ -239,11 +242,10 @@ func (b *box) SetLimits(ctx context.Context, limits sandbox.Limits) error {
 
 // Freeze stops everything inside, stage-1 included.
 func (b *box) Freeze(ctx context.Context) error {
-	ctx, end, err := b.begin(ctx)
-	if err != nil {
+	if err := b.begin(ctx); err != nil {
 		return err
 	}
-	defer end()
+	defer b.end()
 	if b.frozen {
 		return nil
 	}
@@ -256,11 +258,10 @@ func (b *box) Freeze(ctx context.Context) error {
 
 // Thaw undoes Freeze.
 func (b *box) Thaw(ctx context.Context) error {
-	_, end, err := b.begin(ctx)
-	if err != nil {
+	if err := b.begin(ctx); err != nil {
 		return err
 	}
-	defer end()
+	defer b.end()
 	if !b.frozen {
 		return nil
 	}
@@ -273,11 +274,10 @@ func (b *box) Thaw(ctx context.Context) error {
 
 // Stats reads the control groups. Stage-1, some 2 MB and five threads, is in them.
 func (b *box) Stats(ctx context.Context) (sandbox.Stats, error) {
-	_, end, err := b.begin(ctx)
-	if err != nil {
+	if err := b.begin(ctx); err != nil {
 		return sandbox.Stats{}, err
 	}
-	defer end()
+	defer b.end()
 	usage, err := b.group.Usage()
 	if err != nil {
 		return sandbox.Stats{}, fmt.Errorf("sandbox: %w", err)

@@ -126,15 +126,14 @@ func (b *box) outOfMemory() error {
 			return nil
 		}
 	}
-	ctx, end, err := b.begin(context.Background())
-	if err != nil {
+	if err := b.begin(context.Background()); err != nil {
 		return err
 	}
-	defer end()
+	defer b.end()
 	if !b.ranOutOfMemory() { // a reset came first
 		return nil
 	}
-	return b.killAll(ctx)
+	return b.killAll(context.Background())
 }
 
 // Destroy kills everything and removes every trace.
@@ -152,7 +151,8 @@ func (b *box) Destroy(ctx context.Context) error {
 		}
 	}
 	close(b.dying)
-	b.op <- struct{}{} // whoever has it sees that the sandbox is dying; never given back
+	b.kill()           // whoever waits for stage-1 is told that it has ended
+	b.op <- struct{}{} // never given back; remove thaws what was frozen in between
 	return b.remove()
 }
 

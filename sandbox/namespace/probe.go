@@ -4,6 +4,8 @@ package namespace
 
 import (
 	"fmt"
+	"os"
+	"strings"
 
 	"golang.org/x/sys/unix"
 
@@ -14,6 +16,13 @@ import (
 func hasLandlock() bool {
 	_, _, errno := unix.Syscall(unix.SYS_LANDLOCK_CREATE_RULESET, 0, 0, unix.LANDLOCK_CREATE_RULESET_VERSION)
 	return errno == 0
+}
+
+// dumpsOfSetuid says whether a process that changes its user stays open to its new user's other processes. A
+// child of stage-1 does so while it still shares stage-1's memory, just before it executes its program.
+func dumpsOfSetuid() bool {
+	value, err := os.ReadFile("/proc/sys/fs/suid_dumpable")
+	return err == nil && strings.TrimSpace(string(value)) == "1"
 }
 
 // probe says what is enforced on this host.
@@ -33,6 +42,12 @@ func (d *Driver) probe() []sandbox.Capability {
 		missing[sandbox.BoundaryLandlock] = sandbox.Capability{
 			Reason: "this kernel has no Landlock, or it is not among its active security modules",
 			Mend:   "use Linux 5.13 or later, and add landlock to the lsm= boot parameter",
+		}
+	}
+	if dumpsOfSetuid() {
+		missing[sandbox.BoundaryProcesses] = sandbox.Capability{
+			Reason: "fs.suid_dumpable is 1: for a moment at each start user code could read stage-1's memory",
+			Mend:   "sysctl fs.suid_dumpable=0",
 		}
 	}
 	memory, cpu, pids, _ := d.cgroups.Enforces()

@@ -51,7 +51,7 @@ func kernelFileProbes() []probe {
 	null := `say(os.stat(path).st_rdev == os.makedev(1, 3)); say(read(path))`
 	var all []probe
 	for _, path := range []string{"kmsg", "keys", "key-users", "kallsyms", "timer_list", "slabinfo", "vmallocinfo", "pagetypeinfo",
-		"kpagecount", "kpageflags", "interrupts", "diskstats", "iomem", "ioports", "sysrq-trigger", "kcore", "modules", "sched_debug"} {
+		"kpagecount", "kpageflags", "interrupts", "diskstats", "iomem", "ioports", "sysrq-trigger", "kcore", "modules", "sched_debug", "cmdline", "partitions", "locks"} {
 		all = append(all, probe{"/proc/" + path,
 			fmt.Sprintf("path = %q\nif not os.path.exists(path): say(\"True b''\")\nelse: %s", "/proc/"+path, null), "True b''"})
 	}

@@ -73,7 +73,12 @@ func (p *Parent) delegate(dir string) error {
 		if !c.role.v2 {
 			continue
 		}
-		if err := write(dir, "cgroup.subtree_control", "+"+c.name); err != nil {
+		err := write(dir, "cgroup.subtree_control", "+"+c.name)
+		if errors.Is(err, unix.EBUSY) {
+			return fmt.Errorf("cgroup: %s has processes of its own, so its children get no %s controller; "+
+				"move them into a child group, as for any container engine inside a container: %w", dir, c.name, err)
+		}
+		if err != nil {
 			return fmt.Errorf("cgroup: hand the %s controller down from %s: %w", c.name, dir, err)
 		}
 	}

@@ -98,6 +98,7 @@ var procHidden = [...]string{
 	"/proc/timer_list", "/proc/sched_debug", "/proc/sysrq-trigger", "/proc/slabinfo", "/proc/vmallocinfo",
 	"/proc/pagetypeinfo", "/proc/kpagecount", "/proc/kpageflags", "/proc/kpagecgroup", "/proc/modules",
 	"/proc/iomem", "/proc/ioports", "/proc/interrupts", "/proc/diskstats", "/proc/config.gz", "/proc/mtrr",
+	"/proc/cmdline", "/proc/partitions", "/proc/locks",
 }
 
 // procReadOnly has what may be read and must not be written, even by a process that got hold of privilege.
