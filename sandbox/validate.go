@@ -104,7 +104,8 @@ func validateListen(addresses []string) error {
 	seen := map[string]bool{}
 	for _, address := range addresses {
 		parsed, err := netip.ParseAddrPort(address)
-		if err != nil || !parsed.Addr().IsLoopback() || parsed.Port() == 0 || parsed.Addr().Zone() != "" {
+		if err != nil || !parsed.Addr().IsLoopback() || parsed.Port() == 0 || parsed.Addr().Zone() != "" ||
+			parsed.Addr().Is4In6() || parsed.String() != address { // one address has one spelling
 			return fmt.Errorf("sandbox: listen address %q is not a loopback IP and port", address)
 		}
 		if seen[address] {

@@ -10,13 +10,12 @@ import (
 
 // paths rewrites paths as seen inside to paths of the host.
 type paths struct {
-	rootDir string
-	binds   []sandbox.Bind // later ones cover earlier ones
+	binds []sandbox.Bind // later ones cover earlier ones
 }
 
 func newPaths(root sandbox.Root, binds []sandbox.Bind) paths {
 	all := append(append([]sandbox.Bind(nil), root.Binds...), binds...)
-	return paths{rootDir: root.Dir, binds: all}
+	return paths{binds: all}
 }
 
 func (p *paths) add(binds []sandbox.Bind) { p.binds = append(p.binds, binds...) }
