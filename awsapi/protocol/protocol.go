@@ -42,8 +42,8 @@ type Answer struct {
 	Header http.Header
 	Body   []byte
 	Reader io.Reader
-	// Events yields encoded frames, each to be flushed.
-	Events iter.Seq[[]byte]
+	// Events yields encoded frames, each to be flushed, the last with the error that ended them if one did.
+	Events iter.Seq2[[]byte, error]
 }
 
 // Protocol is one way of putting operations on HTTP. Implementations keep no state and are safe for concurrent use.

@@ -1,6 +1,8 @@
 package server
 
 import (
+	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"reflect"
@@ -38,16 +40,30 @@ func (x *exchange) write(a *protocol.Answer) {
 	}
 }
 
-// writeEvents sends each frame as soon as it is there.
+// writeEvents sends each frame as soon as it is there. A panic of whoever makes the events cuts the connection, as an
+// error of a stream does; only http.ErrAbortHandler panics on, as it must.
 func (x *exchange) writeEvents(a *protocol.Answer) {
+	defer func() {
+		if p := recover(); p != nil {
+			if p == http.ErrAbortHandler {
+				panic(p)
+			}
+			x.entry.Err, x.cut = fmt.Errorf("%s panicked: %v\n%s", x.op.Name, p, stack()), true
+		}
+	}()
 	control := http.NewResponseController(x.w)
-	if control.Flush() != nil {
+	flush := func() bool {
+		err := control.Flush()
+		return err == nil || errors.Is(err, http.ErrNotSupported)
+	}
+	if !flush() {
 		return
 	}
-	for frame := range a.Events {
+	for frame, cause := range a.Events {
+		x.entry.Err = cause
 		n, err := x.w.Write(frame)
 		x.entry.Sent += int64(n)
-		if err != nil || control.Flush() != nil {
+		if err != nil || !flush() {
 			return
 		}
 	}

@@ -4,6 +4,7 @@ package eventstream
 
 import (
 	"encoding/binary"
+	"errors"
 	"hash/crc32"
 	"iter"
 	"reflect"
@@ -36,17 +37,17 @@ func Append(b []byte, headers []Header, payload []byte) []byte {
 	return binary.BigEndian.AppendUint32(b, crc32.ChecksumIEEE(b[start:]))
 }
 
-// Encode yields the frames of a sequence of unions. An error ends it with an exception.
-func Encode(union *plan.Plan, events awsapi.EventSequence, encoder *jsonwire.Encoder) iter.Seq[[]byte] {
-	return func(yield func([]byte) bool) {
+// Encode yields the frames of a sequence of unions. An error ends it with an exception, which comes with its cause.
+func Encode(union *plan.Plan, events awsapi.EventSequence, encoder *jsonwire.Encoder) iter.Seq2[[]byte, error] {
+	return func(yield func([]byte, error) bool) {
 		var frame []byte
 		for event, err := range events.All() {
 			if err != nil {
-				yield(exception(err))
+				yield(exception(err), err)
 				return
 			}
 			frame = appendEvent(frame[:0], union, reflect.ValueOf(event).Elem(), encoder)
-			if len(frame) > 0 && !yield(frame) {
+			if len(frame) > 0 && !yield(frame, nil) {
 				return
 			}
 		}
@@ -99,7 +100,8 @@ func eventPayload(event *plan.Plan, v reflect.Value, encoder *jsonwire.Encoder) 
 // exception frames an error: AWS's as it is, any other without its words.
 func exception(err error) []byte {
 	code, message := "InternalFailure", "Internal failure"
-	if e, ok := err.(awsapi.APIError); ok {
+	var e awsapi.APIError
+	if errors.As(err, &e) {
 		code, message = e.ErrorCode(), e.ErrorMessage()
 	}
 	payload := append(jsonwire.AppendString([]byte(`{"message":`), message), '}')

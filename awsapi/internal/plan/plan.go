@@ -236,6 +236,9 @@ func constrain(p *Plan, open map[*Plan]bool) bool {
 			found = constrain(f.Plan, open) || found
 		}
 	}
-	p.Constrained = found
+	if found {
+		// Plans of other operations may be read at this moment; one that is not constrained stays so and is not written.
+		p.Constrained = true
+	}
 	return found
 }
