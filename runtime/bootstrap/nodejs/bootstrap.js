@@ -49,7 +49,7 @@ function tryWrite(write) {
 
 // answer is the parts of a Response, Error or InitError frame.
 function answer(type, number, tag, payload) {
-  tag = Buffer.from(tag).subarray(0, 255);
+  tag = Buffer.from(Buffer.byteLength(tag) > 255 ? tag.substring(0, 63) : tag);
   const head = Buffer.allocUnsafe(10);
   head.writeUInt32BE(5 + tag.length + payload.length, 0);
   head[4] = type;

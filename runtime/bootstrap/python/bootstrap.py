@@ -13,6 +13,8 @@ import time
 from _thread import RLock
 from importlib import import_module
 
+from hotaru_context import ContextError, LambdaContext
+
 FD = 3
 RESPONSE, ERROR, INIT_ERROR, LOG = 17, 18, 19, 20
 READY_FRAME = b"\0\0\0\0\x10"
@@ -94,7 +96,7 @@ def frame(kind, *body):
 
 def answer(kind, number, tag, payload):
     """The parts of a Response, Error or InitError frame."""
-    tag = tag.encode("utf-8", "replace")[:255]
+    tag = tag.encode("utf-8", "replace")[:255].decode("utf-8", "ignore").encode("utf-8")
     return frame(kind, number.to_bytes(4, "big") + bytes((len(tag),)) + tag, payload)
 
 
@@ -159,88 +161,6 @@ _ascii = sys.version_info < (3, 12)
 _encoder = json.JSONEncoder(default=_default, ensure_ascii=_ascii)
 
 
-# -- the context object -------------------------------------------------------------------------------------
-
-
-class _Record:
-    """An object with the fields named in __slots__, from a dictionary."""
-
-    __slots__ = ()
-
-    def __init__(self, values):
-        for name in self.__slots__:
-            setattr(self, name, values.get(name))
-
-    def __repr__(self):
-        return "{}([{}])".format(
-            type(self).__name__,
-            ",".join("{}={}".format(name, getattr(self, name)) for name in self.__slots__),
-        )
-
-
-class CognitoIdentity(_Record):
-    __slots__ = ("cognito_identity_id", "cognito_identity_pool_id")
-
-
-class Client(_Record):
-    __slots__ = ("installation_id", "app_title", "app_version_name", "app_version_code", "app_package_name")
-
-
-class ClientContext(_Record):
-    __slots__ = ("custom", "env", "client")
-
-
-class LambdaContext:
-    """What a handler gets beside its event."""
-
-    def __init__(self, head):
-        env = os.environ.get
-        self.aws_request_id = head.get("id", "")
-        self.log_group_name = env("AWS_LAMBDA_LOG_GROUP_NAME")
-        self.log_stream_name = env("AWS_LAMBDA_LOG_STREAM_NAME")
-        self.function_name = env("AWS_LAMBDA_FUNCTION_NAME")
-        self.memory_limit_in_mb = env("AWS_LAMBDA_FUNCTION_MEMORY_SIZE")
-        self.function_version = env("AWS_LAMBDA_FUNCTION_VERSION")
-        self.invoked_function_arn = head.get("arn", "")
-        self.tenant_id = head.get("tenant")
-        self.client_context = None
-        if head.get("client"):
-            self.client_context = ClientContext(_parse(head["client"], "Client Context"))
-            if self.client_context.client is not None:
-                self.client_context.client = Client(self.client_context.client)
-        identity = _parse(head["identity"], "Cognito Identity") if head.get("identity") else {}
-        self.identity = CognitoIdentity(
-            {
-                "cognito_identity_id": identity.get("cognitoIdentityId"),
-                "cognito_identity_pool_id": identity.get("cognitoIdentityPoolId"),
-            }
-        )
-        self._deadline = head["deadline"]
-
-    def get_remaining_time_in_millis(self):
-        return max(0, self._deadline - int(time.time() * 1000))
-
-    def log(self, message):
-        log(str(message))
-
-    def __repr__(self):
-        names = (
-            "aws_request_id log_group_name log_stream_name function_name memory_limit_in_mb"
-            " function_version invoked_function_arn client_context identity tenant_id"
-        )
-        return "LambdaContext([{}])".format(",".join("{}={}".format(n, getattr(self, n)) for n in names.split()))
-
-
-def _parse(text, name):
-    try:
-        value = json.loads(text)
-        if isinstance(value, dict):
-            return value
-        raise ValueError("not an object")
-    except ValueError as e:
-        raise Fault("Runtime.LambdaContextUnmarshalError", "Unable to parse {} JSON: {}".format(name, e))
-
-
 # -- errors -------------------------------------------------------------------------------------------------
 
 
@@ -267,11 +187,19 @@ def _error_body(message, kind, trace, request_id):
     return {"errorMessage": message, "errorType": kind, "requestId": request_id, "stackTrace": trace}
 
 
+def error_json(body):
+    """Encodes an error, even one whose message is no proper text."""
+    try:
+        return to_json(body)
+    except UnicodeEncodeError:
+        return json.dumps(body).encode("utf-8")
+
+
 def log_error(body):
     """Writes an error to the log the way Lambda's runtime does."""
     if _json_logs():
         now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-        log(to_json(dict({"timestamp": now, "level": "ERROR"}, **body)) + b"\n")
+        log(error_json(dict({"timestamp": now, "level": "ERROR"}, **body)) + b"\n")
         return
     lines = ["[ERROR] {}: {}".format(body["errorType"], body["errorMessage"]) if body["errorMessage"]
              else "[ERROR] {}".format(body["errorType"])]
@@ -378,7 +306,10 @@ def handle(handler, head, payload):
     else:
         os.environ.pop("_X_AMZN_TRACE_ID", None)
     try:
-        context = LambdaContext(head)
+        try:
+            context = LambdaContext(head, log)
+        except ContextError as e:
+            raise Fault("Runtime.LambdaContextUnmarshalError", str(e))
         try:
             event = json.loads(bytes(payload))
         except ValueError as e:
@@ -393,7 +324,7 @@ def handle(handler, head, payload):
     except Exception as e:
         body = fault_body(e, request_id)
         log_error(body)
-        return answer(ERROR, number, body["errorType"], to_json(body))
+        return answer(ERROR, number, body["errorType"], error_json(body))
 
 
 def flush():
@@ -477,7 +408,7 @@ def main():
         body = fault_body(e, "")
         log_error(body)
         flush()
-        send(*answer(INIT_ERROR, 0, body["errorType"], to_json(body)))
+        send(*answer(INIT_ERROR, 0, body["errorType"], error_json(body)))
         sys.exit(1)
     flush()
     send(READY_FRAME)

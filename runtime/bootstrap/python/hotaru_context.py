@@ -1,0 +1,90 @@
+"""The context object that a handler gets beside its event."""
+
+import json
+import os
+import time
+
+
+class ContextError(Exception):
+    """What the caller sent along cannot be understood."""
+
+
+class _Record:
+    """An object with the fields named in __slots__, from a dictionary."""
+
+    __slots__ = ()
+
+    def __init__(self, values):
+        for name in self.__slots__:
+            setattr(self, name, values.get(name))
+
+    def __repr__(self):
+        return "{}([{}])".format(
+            type(self).__name__,
+            ",".join("{}={}".format(name, getattr(self, name)) for name in self.__slots__),
+        )
+
+
+class CognitoIdentity(_Record):
+    __slots__ = ("cognito_identity_id", "cognito_identity_pool_id")
+
+
+class Client(_Record):
+    __slots__ = ("installation_id", "app_title", "app_version_name", "app_version_code", "app_package_name")
+
+
+class ClientContext(_Record):
+    __slots__ = ("custom", "env", "client")
+
+
+class LambdaContext:
+    """What a handler gets beside its event."""
+
+    def __init__(self, head, log):
+        """head is the event's header, log writes a log record."""
+        env = os.environ.get
+        self.__log = log
+        self.aws_request_id = head.get("id", "")
+        self.log_group_name = env("AWS_LAMBDA_LOG_GROUP_NAME")
+        self.log_stream_name = env("AWS_LAMBDA_LOG_STREAM_NAME")
+        self.function_name = env("AWS_LAMBDA_FUNCTION_NAME")
+        self.memory_limit_in_mb = env("AWS_LAMBDA_FUNCTION_MEMORY_SIZE")
+        self.function_version = env("AWS_LAMBDA_FUNCTION_VERSION")
+        self.invoked_function_arn = head.get("arn", "")
+        self.tenant_id = head.get("tenant")
+        self.client_context = None
+        if head.get("client"):
+            self.client_context = ClientContext(_parse(head["client"], "Client Context"))
+            if self.client_context.client is not None:
+                self.client_context.client = Client(self.client_context.client)
+        identity = _parse(head["identity"], "Cognito Identity") if head.get("identity") else {}
+        self.identity = CognitoIdentity(
+            {
+                "cognito_identity_id": identity.get("cognitoIdentityId"),
+                "cognito_identity_pool_id": identity.get("cognitoIdentityPoolId"),
+            }
+        )
+        self._deadline = head["deadline"]
+
+    def get_remaining_time_in_millis(self):
+        return max(0, self._deadline - int(time.time() * 1000))
+
+    def log(self, message):
+        self.__log(str(message))
+
+    def __repr__(self):
+        names = (
+            "aws_request_id log_group_name log_stream_name function_name memory_limit_in_mb"
+            " function_version invoked_function_arn client_context identity tenant_id"
+        )
+        return "LambdaContext([{}])".format(",".join("{}={}".format(n, getattr(self, n)) for n in names.split()))
+
+
+def _parse(text, name):
+    try:
+        value = json.loads(text)
+        if isinstance(value, dict):
+            return value
+        raise ValueError("not an object")
+    except ValueError as e:
+        raise ContextError("Unable to parse {} JSON: {}".format(name, e))
