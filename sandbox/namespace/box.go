@@ -28,7 +28,6 @@ type box struct {
 	driver  *Driver
 	id      string
 	number  int
-	pid     int      // stage-1's
 	pidfd   *os.File // stage-1's; nil before it was started
 	group   *cgroup.Group
 	oom     *cgroup.OOMWatch

@@ -74,9 +74,6 @@ func (b *box) make(ctx context.Context, spec *sandbox.Spec) error {
 	if err := b.clone(ctx); err != nil {
 		return err
 	}
-	if err := b.group.Join(b.pid); err != nil {
-		return fmt.Errorf("sandbox: %w", err)
-	}
 	return b.setup(ctx, spec, tmp)
 }
 
@@ -101,12 +98,24 @@ func (b *box) clone(ctx context.Context) error {
 	if unified != nil {
 		defer unified.Close()
 	}
+	enter, leave, err := b.group.OpenTasks()
+	if err != nil {
+		return errors.Join(err, ours.Close())
+	}
+	defer closeFiles(enter)
+	defer closeFiles(leave)
+	files := []*os.File{theirs}
+	if unified != nil {
+		files = append(files, unified)
+	}
+	files = append(append(files, enter...), leave...)
 	d := b.driver
 	request := wire.Launch{
 		InitID: uint32(d.numbers.initID(b.number)), UserID: uint32(d.numbers.userID(b.number)), UID: insideUID, GID: insideGID,
+		HasCgroup: unified != nil, Groups: uint32(len(enter)),
 	}
 	// Once asked for, it is coming: to leave before it is here would leave it behind.
-	b.pid, b.pidfd, err = d.spawner.launch(context.WithoutCancel(ctx), request, theirs, unified)
+	b.pidfd, err = d.spawner.launch(context.WithoutCancel(ctx), request, files)
 	if err != nil {
 		return errors.Join(err, ours.Close())
 	}

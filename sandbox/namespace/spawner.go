@@ -67,18 +67,13 @@ func (s *spawner) stop() {
 	s.thread.Wait()
 }
 
-// launch starts a stage-1 with the control socket theirs, in the version 2 control group if there is one. It
-// returns its number and a pidfd that the caller closes.
-func (s *spawner) launch(ctx context.Context, request wire.Launch, theirs, group *os.File) (int, *os.File, error) {
-	files := []*os.File{theirs}
-	if group != nil {
-		request.HasCgroup = true
-		files = append(files, group)
-	}
+// launch starts a stage-1, with the descriptors that wire.Launch asks for. It returns a pidfd that the
+// caller closes.
+func (s *spawner) launch(ctx context.Context, request wire.Launch, files []*os.File) (*os.File, error) {
 	for attempt := 0; ; attempt++ {
 		l, err := s.launcher()
 		if err != nil {
-			return 0, nil, err
+			return nil, err
 		}
 		id := l.newID()
 		r, err := l.call(ctx, id, request.Encode(id), files)
@@ -87,13 +82,13 @@ func (s *spawner) launch(ctx context.Context, request wire.Launch, theirs, group
 			continue
 		}
 		if err != nil {
-			return 0, nil, fmt.Errorf("sandbox: start stage-1: %w", err)
+			return nil, fmt.Errorf("sandbox: start stage-1: %w", err)
 		}
-		if len(r.files) != 1 || r.PID == 0 {
+		if len(r.files) != 1 {
 			closeFiles(r.files)
-			return 0, nil, errors.New("sandbox: the launcher answers without a process")
+			return nil, errors.New("sandbox: the launcher answers without a process")
 		}
-		return int(r.PID), r.files[0], nil
+		return r.files[0], nil
 	}
 }
 

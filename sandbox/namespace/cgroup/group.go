@@ -9,11 +9,13 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"strconv"
 	"time"
 
 	"golang.org/x/sys/unix"
 )
+
+// closeTimeout bounds how long Close tries: the last process may still be leaving.
+const closeTimeout = 5 * time.Second
 
 // Limits bound a group. Zero means no limit.
 type Limits struct {
@@ -85,11 +87,13 @@ func (p *Parent) delegate(dir string) error {
 	return nil
 }
 
-// Close removes the parent directories. Groups must be gone.
+// Close removes the parent directories. Groups must be gone, and threads that left them too.
 func (p *Parent) Close() error {
+	ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
+	defer cancel()
 	var failures []error
 	for _, r := range p.roles {
-		if err := p.rmdir(r.dir); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		if err := removeDir(ctx, r.dir, p.rmdir); err != nil {
 			failures = append(failures, fmt.Errorf("cgroup: remove %s: %w", r.dir, err))
 		}
 	}
@@ -136,17 +140,29 @@ func (g *Group) OpenUnified() (*os.File, error) {
 	return os.NewFile(uintptr(fd), "cgroup"), nil
 }
 
-// Join moves a process into the group in every version 1 hierarchy: version 2 took it at its birth.
-func (g *Group) Join(pid int) error {
+// OpenTasks opens the "tasks" files of version 1, which has no CLONE_INTO_CGROUP: a thread that writes "0" to each
+// of enter is in the group, and so are the processes that it forks, until it does the same with leave. The
+// caller closes them.
+func (g *Group) OpenTasks() (enter, leave []*os.File, err error) {
 	for _, r := range g.parent.roles {
 		if r.v2 {
 			continue
 		}
-		if err := write(g.in(r), "cgroup.procs", strconv.Itoa(pid)); err != nil {
-			return fmt.Errorf("cgroup: join: %w", err)
+		for _, place := range []struct {
+			dir  string
+			list *[]*os.File
+		}{{g.in(r), &enter}, {r.dir, &leave}} {
+			fd, err := unix.Open(filepath.Join(place.dir, "tasks"), unix.O_WRONLY|unix.O_CLOEXEC, 0)
+			if err != nil {
+				for _, file := range append(enter, leave...) {
+					file.Close()
+				}
+				return nil, nil, fmt.Errorf("cgroup: %s: tasks: %w", place.dir, err)
+			}
+			*place.list = append(*place.list, os.NewFile(uintptr(fd), "tasks"))
 		}
 	}
-	return nil
+	return enter, leave, nil
 }
 
 // Remove removes the group's directories. Its processes must have ended; the kernel may need a moment more to

@@ -32,7 +32,7 @@ func confine(m *wire.Setup) (string, syscall.Errno) {
 	if _, _, errno := unix.Syscall(unix.SYS_KEYCTL, unix.KEYCTL_JOIN_SESSION_KEYRING, 0, 0); errno != 0 && errno != unix.ENOSYS {
 		return "keyring", errno
 	}
-	// The driver has put this process into its cgroups by now, so they become the root of what is seen inside.
+	// This process was born into its control groups, which become the root of what is seen inside.
 	if err := unix.Unshare(unix.CLONE_NEWCGROUP); err != nil {
 		return "cgroup namespace", errnoOf(err)
 	}

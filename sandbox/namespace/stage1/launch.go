@@ -16,9 +16,9 @@ import (
 
 // launch starts a stage-1 in namespaces of its own. False if this is not what a launcher is asked.
 func (s *server) launch(id uint64, m *wire.Launch, fds []int) bool {
-	wanted := 1
+	wanted := 1 + 2*int(m.Groups)
 	if m.HasCgroup {
-		wanted = 2
+		wanted++
 	}
 	if len(fds) != wanted {
 		return false
@@ -51,11 +51,34 @@ func (s *server) forkThread() {
 	}
 }
 
+// join moves the calling thread, and no other, into control groups through their "tasks" files. A child is born
+// where its parent is, and moving a thread oneself is free, whereas to move a process makes the kernel wait
+// for all CPUs: 15 ms on an idle machine.
+func join(tasks []int) error {
+	for _, fd := range tasks {
+		if _, err := unix.Write(fd, []byte("0")); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 func (s *server) forkStage1(id uint64, m *wire.Launch, fds []int) {
-	s.mu.Lock() // until the answer is out, it is not reaped: its number is its own
+	s.mu.Lock() // ForkExec itself waits for a child that cannot execute
 	defer s.mu.Unlock()
 	one := func(inside, outside uint32) syscall.SysProcIDMap {
 		return syscall.SysProcIDMap{ContainerID: int(inside), HostID: int(outside), Size: 1}
+	}
+	groups := fds[len(fds)-2*int(m.Groups):]
+	enter, leave := groups[:m.Groups], groups[m.Groups:]
+	defer func() {
+		if join(leave) != nil {
+			syscall.Exit(1) // in a sandbox's group for good: no more use as a launcher
+		}
+	}()
+	if err := join(enter); err != nil {
+		s.reply(id, "control groups", errnoOf(err), nil)
+		return
 	}
 	pidfd := -1
 	attr := &syscall.SysProcAttr{
@@ -74,7 +97,7 @@ func (s *server) forkStage1(id uint64, m *wire.Launch, fds []int) {
 	}
 	null := uintptr(s.null)
 	// The program is in a memfd, which has no other name than this one.
-	pid, err := syscall.ForkExec("/proc/self/exe", []string{"stage1"}, &syscall.ProcAttr{
+	_, err := syscall.ForkExec("/proc/self/exe", []string{"stage1"}, &syscall.ProcAttr{
 		Dir:   "/",
 		Env:   []string{"GOMAXPROCS=1", "GOTRACEBACK=none"},
 		Files: []uintptr{null, null, null, uintptr(fds[0])},
@@ -87,8 +110,7 @@ func (s *server) forkStage1(id uint64, m *wire.Launch, fds []int) {
 		s.reply(id, "new namespaces", errnoOf(err), nil)
 		return
 	}
-	answer := wire.Reply{PID: uint32(pid)}
-	s.send(answer.Encode(id), []int{pidfd})
+	s.reply(id, "", 0, []int{pidfd})
 	_ = unix.Close(pidfd)
 	s.wakeReaper()
 }

@@ -135,6 +135,7 @@ func (m *Launch) Encode(id uint64) []byte {
 		e.uint(uint64(number))
 	}
 	e.bool(m.HasCgroup)
+	e.uint(uint64(m.Groups))
 	return e.buf
 }
 
@@ -145,6 +146,7 @@ func (m *Launch) Decode(fields []byte) error {
 		*number = uint32(d.uint(math.MaxInt32))
 	}
 	m.HasCgroup = d.bool()
+	m.Groups = uint32(d.uint(MaxFDs))
 	return d.end()
 }
 
@@ -153,7 +155,6 @@ func (m *Reply) Encode(id uint64) []byte {
 	e := encode(TypeReply, id)
 	e.uint(uint64(m.Errno))
 	e.string(m.Stage)
-	e.uint(uint64(m.PID))
 	return e.buf
 }
 
@@ -162,7 +163,6 @@ func (m *Reply) Decode(fields []byte) error {
 	d := &decoder{buf: fields}
 	m.Errno = uint32(d.uint(4095))
 	m.Stage = d.string()
-	m.PID = uint32(d.uint(math.MaxInt32))
 	return d.end()
 }
 

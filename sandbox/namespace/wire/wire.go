@@ -94,11 +94,13 @@ type Attach struct{ Mounts []string }
 type Reset struct{}
 
 // Launch starts a stage-1 in namespaces of its own. Its descriptors are the control socket that the new one is to
-// have and, if HasCgroup, the version 2 control group that it is born into.
+// have; if HasCgroup, the version 2 control group that it is born into; and as many files as Groups says of
+// version 1 control groups to be in while forking, and as many to be in afterwards.
 type Launch struct {
 	InitID, UserID uint32 // the host's user and group ids of stage-1 and of the user inside
 	UID, GID       uint32 // the user as seen inside
 	HasCgroup      bool
+	Groups         uint32
 }
 
 // Reply answers a request. Setup's carries the listening sockets, in the order asked for, Launch's the pidfd of
@@ -106,7 +108,6 @@ type Launch struct {
 type Reply struct {
 	Errno uint32 // 0 is success
 	Stage string // what failed, for a person
-	PID   uint32 // Launch: the new stage-1's number on the host
 }
 
 // Exit reports the end of a process.

@@ -28,8 +28,8 @@ func examples() map[Type]fields {
 		TypeSignal: &Signal{Number: 15},
 		TypeAttach: &Attach{Mounts: []string{"/var/task"}},
 		TypeReset:  &Reset{},
-		TypeLaunch: &Launch{InitID: 0x70000000, UserID: 0x70000001, UID: 993, GID: 990, HasCgroup: true},
-		TypeReply:  &Reply{Errno: 2, Stage: "exec", PID: 4711},
+		TypeLaunch: &Launch{InitID: 0x70000000, UserID: 0x70000001, UID: 993, GID: 990, HasCgroup: true, Groups: 3},
+		TypeReply:  &Reply{Errno: 2, Stage: "exec"},
 		TypeExit:   &Exit{WaitStatus: 256},
 	}
 }
