@@ -1,7 +1,6 @@
 package code
 
 import (
-	"bytes"
 	"context"
 	"strings"
 	"time"
@@ -16,24 +15,28 @@ const (
 	linkKind
 )
 
-// contents are a package's checked names, without the bytes of its files.
+// contents are a package's checked names, as a tree, without the bytes of its files.
 type contents struct {
-	// nodes has every path: relative, clean, "/" between elements.
-	nodes map[string]kind
-	// directories come after their parents. Those that only a longer name implies have no time.
-	directories []*node
-	files       []*node
-	links       []*node
-	byPath      map[string]*node // links and directories
+	root  *node
+	files []*node
+	links []*node
+	count int // nodes without the root
 }
 
 // node is a file, link or directory to be made.
 type node struct {
-	path       string
+	kind kind
+	// parent is the root itself for the root, as ".." is to the kernel.
+	parent   *node
+	children map[string]*node // of a directory, by name
+	inside   []*node          // the same in the archive's order
+	path     string           // relative, clean, "/" between elements
+	name     string           // the last element
+	// modified is zero for a directory that only a longer name implies.
 	modified   time.Time
 	executable bool
 	target     string // of a link
-	entry      *entry // nil for a directory
+	entry      *entry // of a file or link
 }
 
 // read parses a zip file and checks everything but the bytes of its files: names, kinds, links.
@@ -42,13 +45,14 @@ func read(ctx context.Context, zip []byte) (*contents, *unpacker, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	c := &contents{nodes: make(map[string]kind, len(entries)), byPath: map[string]*node{}}
+	c := &contents{root: &node{kind: directoryKind, children: map[string]*node{}}}
+	c.root.parent = c.root
 	content := &unpacker{left: maxUnzipped - 1}
 	for i := range entries {
 		if err := ctx.Err(); err != nil {
 			return nil, nil, err
 		}
-		if err := c.add(ctx, &entries[i], content); err != nil {
+		if err := c.place(ctx, &entries[i], content); err != nil {
 			return nil, nil, err
 		}
 	}
@@ -56,15 +60,15 @@ func read(ctx context.Context, zip []byte) (*contents, *unpacker, error) {
 		if err := ctx.Err(); err != nil {
 			return nil, nil, err
 		}
-		if err := c.checkLink(link); err != nil {
+		if err := checkLink(link); err != nil {
 			return nil, nil, err
 		}
 	}
 	return c, content, nil
 }
 
-// add gives an entry its place.
-func (c *contents) add(ctx context.Context, e *entry, content *unpacker) error {
+// place gives an entry its place.
+func (c *contents) place(ctx context.Context, e *entry, content *unpacker) error {
 	path, slash, err := cleanName(e.name)
 	if err != nil {
 		return err
@@ -83,73 +87,83 @@ func (c *contents) add(ctx context.Context, e *entry, content *unpacker) error {
 		return nil // "./", the package itself
 	}
 	if k == directoryKind {
-		return c.addDirectory(path, e.modified)
+		dir, err := c.directory(path)
+		if err != nil {
+			return err
+		}
+		// Several entries for one directory are harmless, and jar files that were merged of others have them.
+		dir.modified = e.modified
+		return c.checkNumber()
 	}
-	if _, taken := c.nodes[path]; taken {
-		return refuse("%q is there twice", path)
-	}
-	if err := c.imply(path); err != nil {
+	dir, err := c.directory(parent(path))
+	if err != nil {
 		return err
 	}
-	n := &node{path: path, modified: e.modified, executable: executable, entry: e}
-	c.nodes[path] = k
+	name := path[strings.LastIndexByte(path, '/')+1:]
+	if dir.children[name] != nil {
+		return refuse("%q is there twice", path)
+	}
+	n := &node{kind: k, parent: dir, path: path, name: name, modified: e.modified, executable: executable, entry: e}
+	c.add(n)
 	if k == fileKind {
 		c.files = append(c.files, n)
 		return c.checkNumber()
 	}
-	var target bytes.Buffer
-	if e.size == 0 || e.size > maxTarget {
-		return refuse("link %q has a target of %d bytes", path, e.size)
-	}
-	if err := content.unpack(ctx, e, &target); err != nil {
-		return err
-	}
-	n.target = target.String()
-	c.byPath[path] = n
 	if c.links = append(c.links, n); len(c.links) > maxLinks {
 		return refuse("more than %d symbolic links", maxLinks)
 	}
-	return c.checkNumber()
-}
-
-// addDirectory is for a directory that has an entry. Several entries for one are harmless, and jar files that
-// were merged of others have them.
-func (c *contents) addDirectory(path string, modified time.Time) error {
-	if err := c.imply(path + "/"); err != nil {
+	n.target, err = readTarget(ctx, n, content)
+	if err != nil {
 		return err
 	}
-	c.byPath[path].modified = modified
 	return c.checkNumber()
 }
 
-// imply adds the directories above a path that are not there yet.
-func (c *contents) imply(path string) error {
-	var missing []string
-	for i := strings.LastIndexByte(path, '/'); i > 0; i = strings.LastIndexByte(path[:i], '/') {
-		k, there := c.nodes[path[:i]]
-		if there && k != directoryKind {
-			return refuse("%q is a directory and something else", path[:i])
-		}
-		if there {
-			break
-		}
-		missing = append(missing, path[:i])
+func readTarget(ctx context.Context, link *node, content *unpacker) (string, error) {
+	if link.entry.size == 0 || link.entry.size > maxTarget {
+		return "", refuse("link %q has a target of %d bytes", link.path, link.entry.size)
 	}
-	for i := len(missing) - 1; i >= 0; i-- {
-		n := &node{path: missing[i]}
-		c.nodes[n.path] = directoryKind
-		c.byPath[n.path] = n
-		c.directories = append(c.directories, n)
+	var target strings.Builder
+	err := content.unpack(ctx, link.entry, &target)
+	return target.String(), err
+}
+
+// directory finds a directory and adds it, and those above it, if it is not there yet.
+func (c *contents) directory(path string) (*node, error) {
+	dir := c.root
+	for at := 0; at < len(path); {
+		end := len(path)
+		if i := strings.IndexByte(path[at:], '/'); i >= 0 {
+			end = at + i
+		}
+		next := dir.children[path[at:end]]
+		if next == nil {
+			next = &node{kind: directoryKind, parent: dir, children: map[string]*node{}, path: path[:end], name: path[at:end]}
+			c.add(next)
+		}
+		if next.kind != directoryKind {
+			return nil, refuse("%q is a directory and something else", path[:end])
+		}
+		dir, at = next, end+1
 	}
-	return nil
+	return dir, nil
+}
+
+func (c *contents) add(n *node) {
+	n.parent.children[n.name] = n
+	n.parent.inside = append(n.parent.inside, n)
+	c.count++
 }
 
 func (c *contents) checkNumber() error {
-	if len(c.nodes) > maxNodes {
+	if c.count > maxNodes {
 		return refuse("more than %d files and directories", maxNodes)
 	}
 	return nil
 }
+
+// parent is the part of a path before its last element.
+func parent(path string) string { return path[:max(0, strings.LastIndexByte(path, '/'))] }
 
 // cleanName turns an entry's name into a relative path without empty elements and "."; slash says that it
 // ended like a directory's.

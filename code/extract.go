@@ -6,7 +6,6 @@ import (
 	"io"
 	"io/fs"
 	"os"
-	"path"
 	"time"
 )
 
@@ -38,121 +37,72 @@ func extract(ctx context.Context, zip []byte, root *os.Root) error {
 	if err != nil {
 		return err
 	}
-	x := &extraction{root: root, open: root}
-	defer x.close()
-	for _, n := range c.directories {
+	if err := root.Chmod(".", directoryMode); err != nil {
+		return err
+	}
+	return content.fill(ctx, root, c.root)
+}
+
+// fill makes what is in a directory, which is open. No path of more than one element is ever walked: that
+// would cost a system call per element, and could meet a link.
+func (u *unpacker) fill(ctx context.Context, open *os.Root, dir *node) error {
+	for _, n := range dir.inside {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		if err := x.directory(n); err != nil {
-			return err
+		var err error
+		switch n.kind {
+		case directoryKind:
+			err = u.makeDirectory(ctx, open, n)
+		case fileKind:
+			err = u.makeFile(ctx, open, n)
+		case linkKind:
+			err = open.Symlink(n.target, n.name)
 		}
-	}
-	for _, n := range c.files {
-		if err := x.file(ctx, n, content); err != nil {
-			return err
-		}
-	}
-	// Links come last: no name that is made is ever walked through one.
-	for _, n := range c.links {
-		if err := ctx.Err(); err != nil {
-			return err
-		}
-		if err := x.link(n); err != nil {
-			return err
-		}
-	}
-	// The times of directories come after everything in them, children before their parents.
-	for i := len(c.directories) - 1; i >= 0; i-- {
-		if err := x.touch(c.directories[i]); err != nil {
-			return err
-		}
-	}
-	return root.Chmod(".", directoryMode)
-}
-
-// extraction makes files in a directory.
-type extraction struct {
-	root *os.Root
-	// open is the directory at dir, kept because the next name is likely in the same one: walking from the
-	// root costs a system call per path element.
-	open *os.Root
-	dir  string
-}
-
-// in gives the directory that holds a path, and the path's last element.
-func (x *extraction) in(p string) (*os.Root, string, error) {
-	dir := parent(p)
-	if dir == x.dir {
-		return x.open, path.Base(p), nil
-	}
-	x.close()
-	x.open, x.dir = x.root, ""
-	if dir != "" {
-		next, err := x.root.OpenRoot(dir)
 		if err != nil {
-			return nil, "", err
+			return err
 		}
-		x.open, x.dir = next, dir
 	}
-	return x.open, path.Base(p), nil
+	return nil
 }
 
-func (x *extraction) close() {
-	if x.open != x.root {
-		_ = x.open.Close()
+// makeDirectory makes a directory with all that is in it. Its time comes last, since each new name changes it.
+func (u *unpacker) makeDirectory(ctx context.Context, parent *os.Root, n *node) error {
+	if err := parent.Mkdir(n.name, directoryMode); err != nil {
+		return err
 	}
-}
-
-func (x *extraction) directory(n *node) error {
-	dir, name, err := x.in(n.path)
+	open, err := parent.OpenRoot(n.name)
 	if err != nil {
 		return err
 	}
-	if err := dir.Mkdir(name, directoryMode); err != nil {
+	err = open.Chmod(".", directoryMode) // Mkdir asked the umask
+	if err == nil {
+		err = u.fill(ctx, open, n)
+	}
+	if err := errors.Join(err, open.Close()); err != nil {
 		return err
 	}
-	return dir.Chmod(name, directoryMode) // Mkdir asked the umask
+	if n.modified.IsZero() {
+		return nil
+	}
+	return parent.Chtimes(n.name, time.Time{}, n.modified)
 }
 
-func (x *extraction) file(ctx context.Context, n *node, content *unpacker) error {
-	dir, name, err := x.in(n.path)
-	if err != nil {
-		return err
-	}
+func (u *unpacker) makeFile(ctx context.Context, parent *os.Root, n *node) error {
 	mode := fileMode
 	if n.executable {
 		mode = executableMode
 	}
-	f, err := dir.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, mode)
+	f, err := parent.OpenFile(n.name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, mode)
 	if err != nil {
 		return err
 	}
-	err = content.unpack(ctx, n.entry, f)
+	err = u.unpack(ctx, n.entry, f)
 	if err == nil {
 		err = f.Chmod(mode)
 	}
 	if err := errors.Join(err, f.Close()); err != nil {
 		return err
 	}
-	return dir.Chtimes(name, time.Time{}, n.modified)
-}
-
-func (x *extraction) link(n *node) error {
-	dir, name, err := x.in(n.path)
-	if err != nil {
-		return err
-	}
-	return dir.Symlink(n.target, name)
-}
-
-func (x *extraction) touch(n *node) error {
-	if n.modified.IsZero() {
-		return nil
-	}
-	dir, name, err := x.in(n.path)
-	if err != nil {
-		return err
-	}
-	return dir.Chtimes(name, time.Time{}, n.modified)
+	return parent.Chtimes(n.name, time.Time{}, n.modified)
 }

@@ -13,14 +13,14 @@ const (
 // sensible size stay far below.
 const (
 	// maxNodes bounds files, links and directories, those included that only an entry's name implies.
-	maxNodes = 200_000
+	maxNodes = 100_000
 	// maxEntries bounds what the directory of the zip file may list; repeated directories make it more than
 	// the nodes.
 	maxEntries = 2 * maxNodes
 	// maxLinks bounds symbolic links: each costs a walk.
 	maxLinks = 10_000
-	// maxDepth is in path elements.
-	maxDepth = 256
+	// maxDepth is in path elements; as many directories are open while a package is unpacked.
+	maxDepth = 128
 	// maxElement is Linux's NAME_MAX, in bytes.
 	maxElement = 255
 	// maxPath leaves room below Linux's PATH_MAX (4096 bytes) for what the package is mounted on.

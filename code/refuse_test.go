@@ -53,7 +53,7 @@ func refusals(t testing.TB) map[string]struct {
 		"file called .":        {build(t, file(".")), "no file's name|has content"},
 		"long element":         {build(t, file(strings.Repeat("a", 256))), "255"},
 		"long name":            {build(t, file(strings.Repeat("a/", 1600)+"f")), "longer"},
-		"deep":                 {build(t, file(strings.Repeat("a/", 256)+"f")), "deeper"},
+		"deep":                 {build(t, file(strings.Repeat("a/", 128)+"f")), "deeper"},
 		"twice":                {build(t, file("f"), file("f")), "twice"},
 		"twice by ./":          {build(t, file("f"), file("./f")), "twice"},
 		"twice by //":          {build(t, file("a/f"), file("a//f")), "twice"},
@@ -204,12 +204,12 @@ func TestPutRefusesByLambdasLimits(t *testing.T) {
 
 func TestReadRefusesByOwnBounds(t *testing.T) {
 	t.Run("nodes", func(t *testing.T) {
-		// 800 entries imply 255 directories each.
+		// 800 entries imply 127 directories each.
 		var entries []crafted
 		for i := range 800 {
-			entries = append(entries, crafted{name: fmt.Sprintf("%d%s/f", i, strings.Repeat("/d", 254)), mode: regular644})
+			entries = append(entries, crafted{name: fmt.Sprintf("%d%s/f", i, strings.Repeat("/d", 126)), mode: regular644})
 		}
-		wantReason(t, build(t, entries...), "more than 200000 files")
+		wantReason(t, build(t, entries...), "more than 100000 files")
 	})
 	t.Run("links", func(t *testing.T) {
 		var entries []crafted
