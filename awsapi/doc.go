@@ -27,6 +27,11 @@
 //		Region: "us-east-1", Account: account, Authenticator: verifier, Done: accessLog,
 //	}, functions.Binding(), users.Binding(), tokens.Binding())
 //
+// A URL that carries its own signature, such as Code.Location's:
+//
+//	location, err := sigv4.Presigning{AccessKeyID: id, Secret: secret, Region: region, Service: "s3",
+//		Expires: 10 * time.Minute, At: time.Now()}.Presign("GET", target)
+//
 // Inputs arrive decoded and valid by the model. In types scalars and structures are pointers, enums are *string with
 // constants beside them (lambda.RuntimePython3_12), blobs []byte, lists and maps hold values; an absent list is nil,
 // an empty one is not. A blob that is the whole body (Invoke's Payload) is the body's own memory in both directions.
@@ -34,7 +39,8 @@
 // empty <Operation>Input or <Operation>Output. A nil output stands for an empty one.
 //
 // Status codes are the model's; where the output has a StatusCode member (Invoke: 200, 202, 204) it wins. Headers are
-// members too.
+// members too. Call has what no model has: the request ID, the scope (account of the caller, region of the signature),
+// the caller, the trace ID.
 //
 // Any error with ErrorCode and ErrorMessage (APIError) is written as the service's model has it, with the shape's
 // status and members; ErrorFields adds members (Reason, retryAfterSeconds). Wrapping it is fine. Any other error is

@@ -51,6 +51,7 @@ func (x *exchange) lookUp(s *service) (index int, ok bool) {
 		if prefix != s.TargetPrefix {
 			return 0, false
 		}
+		x.service = s
 		return s.index(name)
 	case "smithy-rpc-v2-cbor":
 		if x.r.Method != http.MethodPost || x.r.Header.Get("Smithy-Protocol") != "rpc-v2-cbor" {
@@ -144,7 +145,11 @@ func (x *exchange) unknown(candidates []*service) error {
 	if x.body.err != nil {
 		return x.body.err
 	}
-	return &awsapi.Error{Code: "UnknownOperationException", Status: http.StatusNotFound}
+	status := http.StatusNotFound
+	if x.service != nil && x.service.Protocol == "json" {
+		status = http.StatusBadRequest
+	}
+	return &awsapi.Error{Code: "UnknownOperationException", Status: status}
 }
 
 // speakQuery makes sure that a failure is written as a query service does.

@@ -114,6 +114,8 @@ func TestRefusals(t *testing.T) {
 		{"a list for a structure", post(create, `{"Code":[]}`), 400, "SerializationException", `{"message":"Start of list found where not expected"}`},
 		{"an object for a list", post(create, `{"Layers":{}}`), 400, "SerializationException", `{"message":"Start of structure or map found where not expected"}`},
 		{"a string for a structure", post(create, `{"Code":"x"}`), 400, "SerializationException", `{"message":"Unexpected field type"}`},
+		{"nothing in a list", post(create, `{"Layers":["a",null]}`), 400, "SerializationException", `{"message":"Unexpected field type"}`},
+		{"nothing in a map", post(create, `{"Tags":{"a":null}}`), 400, "SerializationException", `{"message":"Unexpected field type"}`},
 		{"no base64", post(create, `{"Code":{"ZipFile":"*"}}`), 400, "SerializationException", `{"message":"Invalid base64 encoding"}`},
 		{"no UTF-8", post(create, "{\"FunctionName\":\"\xff\"}"), 400, "SerializationException", ""},
 		{"text for a number in the query", httptest.NewRequest("GET", "/2015-03-31/functions?MaxItems=x", nil), 501, "", ""},

@@ -350,14 +350,14 @@ func (r *reader) structure(h head, p *plan.Plan, v reflect.Value) error {
 func (r *reader) list(h head, p *plan.Plan, v reflect.Value) error {
 	slice := reflect.MakeSlice(v.Type(), 0, 0)
 	err := r.items(h, func() error {
-		null := r.null()
+		if r.null() && !p.Shape.Sparse {
+			return ErrType // A dense list has no place for nothing.
+		}
 		element := reflect.New(v.Type().Elem()).Elem()
 		if err := r.value(p.Element, element); err != nil {
 			return err
 		}
-		if !null || p.Shape.Sparse {
-			slice = reflect.Append(slice, element)
-		}
+		slice = reflect.Append(slice, element)
 		return nil
 	})
 	v.Set(slice)
@@ -371,14 +371,14 @@ func (r *reader) mapping(h head, p *plan.Plan, v reflect.Value) error {
 		if err != nil {
 			return err
 		}
-		null := r.null()
+		if r.null() && !p.Shape.Sparse {
+			return ErrType
+		}
 		element := reflect.New(v.Type().Elem()).Elem()
 		if err := r.value(p.Value, element); err != nil {
 			return err
 		}
-		if !null || p.Shape.Sparse {
-			m.SetMapIndex(reflect.ValueOf(name).Convert(v.Type().Key()), element)
-		}
+		m.SetMapIndex(reflect.ValueOf(name).Convert(v.Type().Key()), element)
 		return nil
 	})
 	v.Set(m)

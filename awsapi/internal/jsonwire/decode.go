@@ -131,11 +131,7 @@ func (r *reader) list(p *plan.Plan, v reflect.Value) error {
 			return nil
 		}
 		if r.space() == 'n' && !p.Shape.Sparse && p.Element.Plan.Shape.Kind != awsapi.KindDocument {
-			// A dense list has no place for nothing: it is left out.
-			if err := r.literal("null"); err != nil {
-				return err
-			}
-			continue
+			return errField // A dense list has no place for nothing.
 		}
 		slice = reflect.Append(slice, reflect.Zero(v.Type().Elem()))
 		if err := r.value(p.Element, slice.Index(slice.Len()-1)); err != nil {
@@ -164,13 +160,13 @@ func (r *reader) mapping(p *plan.Plan, v reflect.Value) error {
 		}
 		key := reflect.ValueOf(string(name)).Convert(v.Type().Key())
 		element := reflect.New(v.Type().Elem()).Elem()
-		null := r.space() == 'n' && p.Value.Plan.Shape.Kind != awsapi.KindDocument
+		if r.space() == 'n' && !p.Shape.Sparse && p.Value.Plan.Shape.Kind != awsapi.KindDocument {
+			return errField
+		}
 		if err := r.value(p.Value, element); err != nil {
 			return err
 		}
-		if !null || p.Shape.Sparse {
-			m.SetMapIndex(key, element)
-		}
+		m.SetMapIndex(key, element)
 	}
 }
 
