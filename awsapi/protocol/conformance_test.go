@@ -21,6 +21,7 @@ import (
 	"hotaru/awsapi/internal/querywire"
 	"hotaru/awsapi/internal/route"
 	"hotaru/awsapi/internal/wiretest"
+	"hotaru/awsapi/lambda"
 )
 
 // The published protocol tests (testdata/README.md) are written for clients. Here requests are decoded and must give
@@ -345,5 +346,15 @@ func element(t *testing.T, data []byte) node {
 				stack[len(stack)-1].Children = append(stack[len(stack)-1].Children, done)
 			}
 		}
+	}
+}
+
+// TestRecordedError holds an answer of Lambda whose length and headers were recorded.
+func TestRecordedError(t *testing.T) {
+	f := FailureOf(lambda.Service, awsapi.Errorf(lambda.PreconditionFailedException,
+		"The Revision Id provided does not match the latest Revision Id. Call the GetPolicy API to retrieve the latest Revision Id"))
+	a := restJSON{}.EncodeFailure(lambda.Service, f, "id")
+	if len(a.Body) != 149 || a.Status != 412 || a.Header.Get("X-Amzn-ErrorType") != "PreconditionFailedException" || a.Header.Get("Content-Type") != "application/json" {
+		t.Errorf("%d %v %d bytes: %s", a.Status, a.Header, len(a.Body), a.Body)
 	}
 }
