@@ -6,7 +6,8 @@
 //
 // Who does what:
 //
-//	driver   (this process)   control groups, clone, detached read-only mounts, records, sweeping
+//	driver   (this process)   control groups, detached read-only mounts, records, sweeping
+//	launcher (a small child)  clones every stage-1; the same program in another role
 //	stage-1  (process 1)      mounts and listeners inside, starting, reaping, killing; never runs user code
 //	user code                 an unprivileged user that exists nowhere else, behind filter and Landlock
 package namespace
@@ -65,7 +66,7 @@ type Driver struct {
 	capabilities []sandbox.Capability
 
 	mu      sync.Mutex
-	boxes   map[string]*box // by Spec.ID; reserved (nil) while being made
+	boxes   map[string]*box // by Spec.ID; nil while being made
 	numbers numbers
 	closed  bool
 	making  sync.WaitGroup // Creates under way; added to under mu while not closed
@@ -176,7 +177,9 @@ func (d *Driver) Close() error {
 	d.mu.Lock()
 	boxes := make([]*box, 0, len(d.boxes))
 	for _, b := range d.boxes {
-		boxes = append(boxes, b)
+		if b != nil { // nil: one that could be neither made nor removed; the next daemon sweeps it
+			boxes = append(boxes, b)
+		}
 	}
 	d.mu.Unlock()
 	var failures []error
