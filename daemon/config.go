@@ -27,6 +27,9 @@ type Config struct {
 	HomeDirs []string
 	// InsecureAnyCredentials accepts every access key and every signature.
 	InsecureAnyCredentials bool
+	// ReadyBlanks is how many sandboxes, with their interpreter started, are kept ready for each runtime and size
+	// in use. Default: 2. Negative: none.
+	ReadyBlanks int
 	// IdleTime is how long an execution environment waits for its next event. Default: pool.DefaultIdleTime.
 	IdleTime time.Duration
 	// Logger takes the daemon's own log. Default: none.

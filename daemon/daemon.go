@@ -147,6 +147,8 @@ func (d *Daemon) openControl(ctx context.Context) (err error) {
 		driver: d.driver, runtimes: d.runtimes, packages: d.packages, authority: d.authority, logs: d.logs,
 		aws: d.inside, logger: d.logger, hostFiles: d.driver.Name() == "process",
 	}
+	maker.stock = pool.NewStock(maker.blank, pool.StockLimits{Ready: d.config.ReadyBlanks, IdleTime: d.config.IdleTime}, d.logger)
+	d.onClose(func(context.Context) error { maker.stock.Close(); return nil })
 	d.pool = pool.New(maker.environment, d.functions.Stale, d.config.IdleTime, d.logger)
 	d.onClose(func(context.Context) error { d.pool.Close(); return nil })
 	d.lambda = &control.Lambda{

@@ -3,6 +3,7 @@ package daemon
 import (
 	"context"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net"
@@ -17,6 +18,7 @@ import (
 	"hotaru/credential"
 	"hotaru/environment"
 	"hotaru/function"
+	"hotaru/pool"
 	"hotaru/runtime"
 	"hotaru/sandbox"
 	"hotaru/services/logs/logstore"
@@ -33,12 +35,13 @@ type maker struct {
 	authority *credential.Authority
 	logs      *logstore.Store
 	aws       *http.Server
+	stock     *pool.Stock
 	logger    *slog.Logger
 	// hostFiles says that the driver has no files of its own: programs run on the host's.
 	hostFiles bool
 }
 
-// environment makes one for a version.
+// environment makes one for a version: out of a blank that is ready, or from scratch.
 func (m *maker) environment(ctx context.Context, v *function.Version) (*environment.Environment, error) {
 	installed, err := m.runtimes.Resolve(ctx, v.Runtime)
 	if err != nil {
@@ -48,23 +51,89 @@ func (m *maker) environment(ctx context.Context, v *function.Version) (*environm
 	if err != nil {
 		return nil, fmt.Errorf("daemon: code of %s: %w", v.ARN(), err)
 	}
-	id := uuid.New()
-	stream := logStream(v, id, time.Now())
-	variables, err := m.variables(v, installed, stream)
+	config, err := m.config(v, installed, root)
 	if err != nil {
 		return nil, err
+	}
+	code := []sandbox.Bind{{Source: root, Target: runtime.TaskRoot}}
+	if !m.hostFiles && anyBlankServes(v) {
+		if blank := m.stock.Take(kindOf(v)); blank != nil {
+			config.Binds = code
+			return blank.Assign(ctx, config)
+		}
+	}
+	blank, err := environment.NewBlank(ctx, environment.BlankConfig{
+		ID: newSandboxID(), Driver: m.driver, Program: config.Program, Binds: code, MemoryMB: v.MemoryMB,
+		EphemeralStorageMB: v.EphemeralStorageMB, ServeAWS: m.serveAWS,
+	})
+	if err != nil {
+		return nil, err
+	}
+	return blank.Assign(ctx, config)
+}
+
+// config is what makes a blank a version's environment.
+func (m *maker) config(v *function.Version, installed *runtime.Runtime, root string) (environment.Config, error) {
+	stream := logStream(v, uuid.New(), time.Now())
+	variables, err := m.variables(v, stream)
+	if err != nil {
+		return environment.Config{}, err
 	}
 	sink, err := m.logs.Stream(awsapi.Scope{Partition: v.ID.Partition, Account: v.ID.Account, Region: v.ID.Region},
 		v.Logging.Group, stream)
 	if err != nil {
-		return nil, fmt.Errorf("daemon: log of %s: %w", v.ARN(), err)
+		return environment.Config{}, fmt.Errorf("daemon: log of %s: %w", v.ARN(), err)
 	}
 	program, broken := m.program(v, installed, root)
-	return environment.Create(ctx, environment.Config{
-		ID: "env-" + hex.EncodeToString(id[:]), Version: v, Program: program, Broken: broken,
-		Binds: []sandbox.Bind{{Source: root, Target: runtime.TaskRoot}}, Driver: m.driver, Env: variables,
-		ServeAWS: m.serveAWS, Log: logSink{sink}, Logger: m.logger,
+	return environment.Config{
+		Version: v, Program: program, Broken: broken, Wrapped: v.Environment[wrapperVariable] != "", Env: variables,
+		Log: logSink{sink}, Logger: m.logger,
+	}, nil
+}
+
+func newSandboxID() string {
+	id := uuid.New()
+	return "env-" + hex.EncodeToString(id[:])
+}
+
+// wrapperVariable names a script that starts the runtime
+// (https://docs.aws.amazon.com/lambda/latest/dg/runtimes-modify.html#runtime-wrapper).
+const wrapperVariable = "AWS_LAMBDA_EXEC_WRAPPER"
+
+// kindOf says which blanks can serve a version.
+func kindOf(v *function.Version) pool.Kind {
+	return pool.Kind{Runtime: v.Runtime, MemoryMB: v.MemoryMB, EphemeralStorageMB: v.EphemeralStorageMB}
+}
+
+// anyBlankServes says whether a version can be served by an interpreter that was started before the version was
+// known: not if it sets what an interpreter reads at its start alone.
+func anyBlankServes(v *function.Version) bool {
+	for name := range v.Environment {
+		if runtime.ReadAtStart(name) {
+			return false
+		}
+	}
+	return true
+}
+
+// blank makes one to keep ready: a zygote where the runtime can start without its function.
+func (m *maker) blank(ctx context.Context, kind pool.Kind) (*environment.Blank, error) {
+	installed, err := m.runtimes.Resolve(ctx, kind.Runtime)
+	if err != nil {
+		return nil, fmt.Errorf("daemon: runtime %s: %w", kind.Runtime, err)
+	}
+	program := installed.Program(runtime.Options{MemoryMB: kind.MemoryMB})
+	blank, err := environment.NewBlank(ctx, environment.BlankConfig{
+		ID: newSandboxID(), Driver: m.driver, Program: program, MemoryMB: kind.MemoryMB,
+		EphemeralStorageMB: kind.EphemeralStorageMB, ServeAWS: m.serveAWS,
 	})
+	if err != nil || !program.Frames {
+		return blank, err
+	}
+	if err := blank.Warm(ctx); err != nil {
+		return nil, errors.Join(err, blank.Close(context.WithoutCancel(ctx)))
+	}
+	return blank, nil
 }
 
 // program is what to start for a version; broken says why the function's own entry point cannot be.
@@ -81,7 +150,7 @@ func (m *maker) program(v *function.Version, installed *runtime.Runtime, root st
 		}
 		p.Path, p.Args = path, []string{path}
 	}
-	if wrapper := v.Environment["AWS_LAMBDA_EXEC_WRAPPER"]; wrapper != "" {
+	if wrapper := v.Environment[wrapperVariable]; wrapper != "" {
 		p = p.Wrap(wrapper)
 	}
 	return p, nil
@@ -107,7 +176,7 @@ func logStream(v *function.Version, id uuid.UUID, now time.Time) string {
 
 // variables are those that Lambda defines for every function, and the function's own
 // (https://docs.aws.amazon.com/lambda/latest/dg/configuration-envvars.html#configuration-envvars-runtime).
-func (m *maker) variables(v *function.Version, installed *runtime.Runtime, stream string) ([]string, error) {
+func (m *maker) variables(v *function.Version, stream string) ([]string, error) {
 	who, err := roleSession(v)
 	if err != nil {
 		return nil, err

@@ -6,16 +6,12 @@ package environment
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"log/slog"
-	"net"
 	"sync"
 	"time"
 
 	"hotaru/function"
 	"hotaru/runtime"
-	"hotaru/runtimeapi"
 	"hotaru/sandbox"
 )
 
@@ -28,77 +24,42 @@ const AWSAddress = "127.0.0.1:4566"
 // exitGrace is how long a runtime that has closed its conversation may take to be seen exiting.
 const exitGrace = time.Second
 
-// Config says what an environment is made of.
+// Config says what a blank becomes.
 type Config struct {
-	// ID names the sandbox: [a-z0-9-]{1,64}, unique.
-	ID      string
 	Version *function.Version
-	// Program is the runtime process to start. Broken says why there is none, which is the function's fault.
+	// Program is the runtime process to start where the blank has none. Broken says why there is no such
+	// program, which is the function's fault; Wrapped that it is started by the function's wrapper script.
 	Program runtime.Program
 	Broken  error
-	// Binds are the function's code and layers.
-	Binds  []sandbox.Bind
-	Driver sandbox.Driver
+	Wrapped bool
+	// Binds are the function's code and layers, where the blank was made without.
+	Binds []sandbox.Bind
 	// Env are variables besides Program's own, NAME=value: the platform's and the function's.
-	Env []string
-	// ServeAWS serves the AWS APIs to the code inside, on AWSAddress, until the listener is closed. It must
-	// return at once. nil means that the code has no AWS endpoint.
-	ServeAWS func(net.Listener)
-	Log      Log
-	Logger   *slog.Logger
+	Env    []string
+	Log    Log
+	Logger *slog.Logger
 }
 
 // Environment is an execution environment. Invoke serves one event at a time; the caller sees to that.
 type Environment struct {
 	cfg     Config
+	blank   BlankConfig
 	sandbox sandbox.Sandbox
 	out     *output
 	memory  memoryWatermark
 	created time.Time
-	// variables is the whole environment of the runtime process, but for the Runtime API's address.
+	// variables is the whole environment of the runtime process.
 	variables []string
 
-	mu    sync.Mutex // guards phase
+	mu    sync.Mutex // guards what follows
 	phase phase
+	// runtime is there from the start of Init, or of the zygote, until a reset.
+	runtime conversation
 
-	// process and session are there from the start of Init until a reset.
-	process sandbox.Process
-	session runtimeapi.Session
+	// limited says that the CPU quota applies: Init is over.
+	limited bool
 	// initDuration is reported once, by the first invocation after a successful Init.
 	initDuration time.Duration
-}
-
-// Create makes the sandbox. Nothing of the function runs before the first Invoke or Init.
-func Create(ctx context.Context, cfg Config) (*Environment, error) {
-	var listen []string
-	if !cfg.Program.Frames {
-		listen = append(listen, RuntimeAPIAddress)
-	}
-	if cfg.ServeAWS != nil {
-		listen = append(listen, AWSAddress)
-	}
-	sb, err := cfg.Driver.Create(ctx, sandbox.Spec{
-		ID:     cfg.ID,
-		Root:   cfg.Program.Root,
-		Binds:  cfg.Binds,
-		Limits: initLimits(cfg.Version),
-		Listen: listen,
-	})
-	if err != nil {
-		return nil, fmt.Errorf("environment: create sandbox: %w", err)
-	}
-	out, err := newOutput(cfg.Log)
-	if err != nil {
-		return nil, errors.Join(fmt.Errorf("environment: log pipe: %w", err), sb.Destroy(ctx))
-	}
-	e := &Environment{cfg: cfg, sandbox: sb, out: out, created: time.Now()}
-	e.variables = append(append(e.variables, cfg.Program.Env...), cfg.Env...)
-	if cfg.ServeAWS != nil {
-		listener := sb.Listener(AWSAddress)
-		e.variables = append(e.variables, "AWS_ENDPOINT_URL=http://"+listener.Addr().String())
-		cfg.ServeAWS(listener)
-	}
-	return e, nil
 }
 
 // Age is how long ago the environment was made.
@@ -123,17 +84,9 @@ func (e *Environment) Alive() bool {
 	return e.phase != closed
 }
 
-// initLimits are the limits during Init: full speed, as on Lambda.
-func initLimits(v *function.Version) sandbox.Limits {
-	return sandbox.Limits{
-		MemoryBytes: int64(v.MemoryMB) << 20,
-		TmpBytes:    int64(v.EphemeralStorageMB) << 20,
-	}
-}
-
 // invokeLimits are the limits from the end of Init on.
-func invokeLimits(v *function.Version) sandbox.Limits {
-	l := initLimits(v)
-	l.MilliCPU = function.MilliCPU(v.MemoryMB)
+func (e *Environment) invokeLimits() sandbox.Limits {
+	l := e.blank.limits()
+	l.MilliCPU = function.MilliCPU(e.cfg.Version.MemoryMB)
 	return l
 }

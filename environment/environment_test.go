@@ -23,16 +23,19 @@ func start(t *testing.T, timeoutSeconds int,
 	program func(ctx context.Context, p *environmenttest.Program) sandbox.ExitStatus) (*Environment, *environmenttest.Driver, *environmenttest.Log) {
 	t.Helper()
 	driver, log := &environmenttest.Driver{Run: program}, &environmenttest.Log{}
-	env, err := Create(t.Context(), Config{
-		ID: "env-1",
-		Version: &function.Version{
-			ID:      function.ID{Partition: "aws", Region: "us-east-1", Account: "000000000000", Name: "f"},
-			Version: function.Latest, Handler: "app.handler", MemoryMB: 128, TimeoutSeconds: timeoutSeconds,
-			EphemeralStorageMB: 512,
-		},
-		Program: runtime.Program{Path: "/bin/runtime", Description: "test:1", VersionID: "v"},
-		Driver:  driver, Log: log, Logger: slog.New(slog.DiscardHandler),
+	v := &function.Version{
+		ID:      function.ID{Partition: "aws", Region: "us-east-1", Account: "000000000000", Name: "f"},
+		Version: function.Latest, Handler: "app.handler", MemoryMB: 128, TimeoutSeconds: timeoutSeconds,
+		EphemeralStorageMB: 512,
+	}
+	p := runtime.Program{Path: "/bin/runtime", Description: "test:1", VersionID: "v"}
+	blank, err := NewBlank(t.Context(), BlankConfig{
+		ID: "env-1", Driver: driver, Program: p, MemoryMB: v.MemoryMB, EphemeralStorageMB: v.EphemeralStorageMB,
 	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	env, err := blank.Assign(t.Context(), Config{Version: v, Program: p, Log: log, Logger: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		t.Fatal(err)
 	}

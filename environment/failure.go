@@ -32,8 +32,8 @@ func platformFailure(err error) *failure { return &failure{platform: err} }
 
 // The error types that the platform gives.
 const (
-	kindExit              = "Runtime.ExitError"
-	kindTimeout           = "Sandbox.Timedout"
+	kindExit    = "Runtime.ExitError"
+	kindTimeout = "Sandbox.Timedout"
 )
 
 func invalidEntrypoint(err error) *failure {
@@ -44,33 +44,35 @@ func invalidEntrypoint(err error) *failure {
 var errGone = errors.New("environment: closed")
 
 // converse has one exchange with the runtime and turns its error into a failure. ctx is what bounds the
-// exchange, and v, which is nil during Init, what a timeout's message is about.
+// exchange, and v, which is nil during Init, what a timeout's message is about. broken says that the
+// conversation is over, whatever the runtime answered before.
 func (e *Environment) converse(ctx context.Context, v *function.Version,
-	exchange func(runtimeapi.Session) error) *failure {
+	exchange func(runtimeapi.Session) error) (fail *failure, broken bool) {
 	session, process := e.conversation()
 	if session == nil {
-		return platformFailure(errGone)
+		return platformFailure(errGone), true
 	}
 	err := exchange(session)
 	if err == nil {
-		return nil
+		return nil, false
 	}
+	gone, late := errors.Is(err, runtimeapi.ErrRuntimeGone), ctx.Err() != nil
 	var reported *runtimeapi.FunctionError
 	switch {
 	case errors.As(err, &reported):
-		return &failure{kind: reported.Type, body: reported.Payload}
+		return &failure{kind: reported.Type, body: reported.Payload}, gone || late
 	case e.is(closed):
-		return platformFailure(errors.Join(errGone, err))
+		return platformFailure(errors.Join(errGone, err)), true
 	case errors.Is(ctx.Err(), context.DeadlineExceeded):
 		f := &failure{kind: kindTimeout, timeout: true}
 		if v != nil {
 			f.message = timeoutMessage(v)
 		}
-		return f
-	case errors.Is(err, runtimeapi.ErrRuntimeGone):
-		return exitFailure(process)
+		return f, true
+	case gone:
+		return exitFailure(process), true
 	default:
-		return platformFailure(err)
+		return platformFailure(err), true
 	}
 }
 

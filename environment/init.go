@@ -4,9 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
-	"os"
-	"slices"
 	"time"
 
 	"hotaru/function"
@@ -24,17 +21,18 @@ func (e *Environment) initialize(ctx context.Context, name string, limit time.Du
 	began := time.Now()
 	initCtx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
-	fail := e.startRuntime(initCtx)
+	fail := e.ensureRuntime(initCtx)
 	if fail == nil {
-		fail = e.converse(initCtx, nil, func(session runtimeapi.Session) error {
+		fail, _ = e.converse(initCtx, nil, func(session runtimeapi.Session) error {
 			return session.Init(initCtx, runtimeapi.Start{Handler: e.cfg.Version.Handler, Env: e.variables})
 		})
 	}
 	took := time.Since(began)
 	if fail == nil && ctx.Err() == nil {
-		if err := e.sandbox.SetLimits(ctx, invokeLimits(e.cfg.Version)); err != nil {
+		if err := e.sandbox.SetLimits(ctx, e.invokeLimits()); err != nil {
 			fail = platformFailure(fmt.Errorf("environment: set limits: %w", err))
 		}
+		e.limited = true
 	}
 	if fail == nil {
 		e.initDuration = took
@@ -52,58 +50,30 @@ func (e *Environment) initialize(ctx context.Context, name string, limit time.Du
 	return fail
 }
 
-// startRuntime starts the runtime process and opens the conversation with it.
-func (e *Environment) startRuntime(ctx context.Context) *failure {
+// ensureRuntime starts the runtime process, unless the zygote has it already.
+func (e *Environment) ensureRuntime(ctx context.Context) *failure {
 	if e.cfg.Broken != nil {
 		return invalidEntrypoint(e.cfg.Broken)
 	}
-	if err := e.sandbox.SetLimits(ctx, initLimits(e.cfg.Version)); err != nil {
-		return platformFailure(fmt.Errorf("environment: set limits: %w", err))
+	if session, _ := e.conversation(); session != nil {
+		return nil
 	}
-	command := sandbox.Command{
-		Path: e.cfg.Program.Path, Args: e.cfg.Program.Args, Dir: e.cfg.Program.Dir,
-		Env:    e.variables,
-		Stdout: e.out.writeEnd, Stderr: e.out.writeEnd,
-	}
-	if !e.cfg.Program.Frames {
-		listener := e.sandbox.Listener(RuntimeAPIAddress)
-		command.Env = append(slices.Clip(command.Env), "AWS_LAMBDA_RUNTIME_API="+listener.Addr().String())
-		lent, err := lend(listener)
-		if err != nil {
-			return platformFailure(err)
+	if e.limited {
+		// Full speed again, for an Init after a reset.
+		if err := e.sandbox.SetLimits(ctx, e.blank.limits()); err != nil {
+			return platformFailure(fmt.Errorf("environment: set limits: %w", err))
 		}
-		e.setSession(runtimeapi.NewServer(lent))
-		return e.startProcess(ctx, command)
 	}
-	ours, theirs, err := runtimeapi.Pair()
-	if err != nil {
-		return platformFailure(err)
-	}
-	defer theirs.Close()
-	command.Files = []*os.File{theirs}
-	e.setSession(runtimeapi.NewFrames(ours, e.out))
-	return e.startProcess(ctx, command)
-}
-
-func (e *Environment) startProcess(ctx context.Context, command sandbox.Command) *failure {
-	process, err := e.sandbox.Start(ctx, command)
+	c, err := startRuntime(ctx, e.sandbox, e.out, e.cfg.Program, e.variables, e.cfg.Wrapped)
 	if errors.Is(err, sandbox.ErrNotFound) {
 		return invalidEntrypoint(err)
 	}
 	if err != nil {
-		return platformFailure(fmt.Errorf("environment: start runtime: %w", err))
+		return platformFailure(err)
 	}
 	e.mu.Lock()
-	e.process = process
-	session := e.session
+	e.runtime = c
 	e.mu.Unlock()
-	if !e.cfg.Program.Frames && session != nil {
-		// A socketpair ends with its process; HTTP, which is one request at a time, must be told.
-		go func() {
-			<-process.Done()
-			_ = session.Close() // closing a session that is closed is fine
-		}()
-	}
 	return nil
 }
 
@@ -116,10 +86,10 @@ func (e *Environment) reset(ctx context.Context) {
 	defer cancel()
 	if err := e.sandbox.Reset(ctx); err != nil {
 		if !errors.Is(err, sandbox.ErrDestroyed) {
-			e.cfg.Logger.Error("reset of an environment failed, closing it", "environment", e.cfg.ID, "error", err)
+			e.cfg.Logger.Error("reset of an environment failed, closing it", "environment", e.blank.ID, "error", err)
 		}
 		if err := e.Close(ctx); err != nil {
-			e.cfg.Logger.Error("close of an environment failed", "environment", e.cfg.ID, "error", err)
+			e.cfg.Logger.Error("close of an environment failed", "environment", e.blank.ID, "error", err)
 		}
 		return
 	}
@@ -130,43 +100,21 @@ func (e *Environment) reset(ctx context.Context) {
 
 const resetLimit = 10 * time.Second
 
-func (e *Environment) setSession(s runtimeapi.Session) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	e.session = s
-}
-
-// conversation is the runtime that is there now; nil once Close has come in between.
+// conversation is the runtime that is there now; nil once a reset or Close has come in between.
 func (e *Environment) conversation() (runtimeapi.Session, sandbox.Process) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	return e.session, e.process
+	return e.runtime.session, e.runtime.process
 }
 
 func (e *Environment) endSession() {
 	e.mu.Lock()
-	session := e.session
-	e.session, e.process = nil, nil
+	session := e.runtime.session
+	e.runtime = conversation{}
 	e.mu.Unlock()
 	if session != nil {
 		_ = session.Close() // its process is gone or going; there is nobody left to tell
 	}
-}
-
-// lentListener lends a listener to one conversation. The sandbox owns the listener, and the next runtime
-// process after a reset is served on it again, so Close only sends the borrower away.
-type lentListener struct{ net.Listener }
-
-func lend(l net.Listener) (net.Listener, error) {
-	d, ok := l.(interface{ SetDeadline(time.Time) error })
-	if !ok {
-		return nil, fmt.Errorf("environment: a listener of type %T cannot be lent", l)
-	}
-	return lentListener{l}, d.SetDeadline(time.Time{})
-}
-
-func (l lentListener) Close() error {
-	return l.Listener.(interface{ SetDeadline(time.Time) error }).SetDeadline(time.Unix(1, 0))
 }
 
 // initReport is the log line about an Init phase that failed.

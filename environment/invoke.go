@@ -88,7 +88,7 @@ func (e *Environment) run(ctx context.Context, in *Invocation, began time.Time) 
 	runCtx, cancel := context.WithDeadline(ctx, deadline)
 	defer cancel()
 	var response *runtimeapi.Response
-	fail := e.converse(runCtx, e.cfg.Version, func(session runtimeapi.Session) (err error) {
+	fail, broken := e.converse(runCtx, e.cfg.Version, func(session runtimeapi.Session) (err error) {
 		response, err = session.Invoke(runCtx, &runtimeapi.Event{
 			RequestID: in.RequestID, FunctionARN: in.FunctionARN, Deadline: deadline, TraceID: in.TraceID,
 			ClientContext: in.ClientContext, CognitoIdentity: in.CognitoIdentity, TenantID: in.TenantID,
@@ -96,19 +96,17 @@ func (e *Environment) run(ctx context.Context, in *Invocation, began time.Time) 
 		})
 		return err
 	})
-	if fail == nil || fail.body != nil {
-		if err := e.setPhase(ready); err != nil {
-			return nil, platformFailure(err)
-		}
+	if broken {
+		// After a crash or a timeout nobody knows what state the runtime is in.
+		e.reset(ctx)
+	} else if err := e.setPhase(ready); err != nil {
+		return nil, platformFailure(err)
 	}
-	if fail != nil {
-		if fail.body == nil {
-			// A crash, a timeout or a caller that is gone leaves the runtime in nobody knows what state.
-			e.reset(ctx)
-		}
-		return nil, fail
+	if response != nil {
+		// A runtime that answered and then went away has answered.
+		return response.Payload, nil
 	}
-	return response.Payload, nil
+	return nil, fail
 }
 
 // conclude writes the end of the invocation's log and completes the outcome.

@@ -43,7 +43,7 @@ type output struct {
 
 // newOutput opens the pipe. The write end is in blocking mode, because that mode belongs to the open file and
 // so to every process that prints into it.
-func newOutput(sink Log) (*output, error) {
+func newOutput() (*output, error) {
 	var fds [2]int
 	if err := unix.Pipe2(fds[:], unix.O_CLOEXEC); err != nil {
 		return nil, err
@@ -52,7 +52,7 @@ func newOutput(sink Log) (*output, error) {
 		return nil, errors.Join(err, unix.Close(fds[0]), unix.Close(fds[1]))
 	}
 	o := &output{
-		sink: sink, done: make(chan struct{}), buffer: make([]byte, 16<<10),
+		sink: nowhere{}, done: make(chan struct{}), buffer: make([]byte, 16<<10),
 		readEnd: os.NewFile(uintptr(fds[0]), "log pipe"), writeEnd: os.NewFile(uintptr(fds[1]), "log pipe"),
 	}
 	raw, err := o.readEnd.SyscallConn()
@@ -62,6 +62,18 @@ func newOutput(sink Log) (*output, error) {
 	o.raw = raw
 	go o.pump()
 	return o, nil
+}
+
+// nowhere is the log of a blank, which has nothing to say.
+type nowhere struct{}
+
+func (nowhere) Append(time.Time, []byte) {}
+
+// setSink says which log stream this is.
+func (o *output) setSink(sink Log) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.sink = sink
 }
 
 // pump takes what is printed while nobody waits for it: between invocations and during long ones. It ends

@@ -46,10 +46,13 @@ func (f *fixture) make(ctx context.Context, v *function.Version) (*environment.E
 	if f.fail != nil {
 		return nil, f.fail
 	}
-	return environment.Create(ctx, environment.Config{
-		ID: "env-" + strconv.FormatInt(f.made.Add(1), 10), Version: v, Driver: f.driver,
-		Log: &environmenttest.Log{}, Logger: slog.New(slog.DiscardHandler),
+	blank, err := environment.NewBlank(ctx, environment.BlankConfig{
+		ID: "env-" + strconv.FormatInt(f.made.Add(1), 10), Driver: f.driver, MemoryMB: v.MemoryMB,
 	})
+	if err != nil {
+		return nil, err
+	}
+	return blank.Assign(ctx, environment.Config{Version: v, Log: &environmenttest.Log{}, Logger: slog.New(slog.DiscardHandler)})
 }
 
 func (f *fixture) acquire(t *testing.T, v *function.Version) *environment.Environment {

@@ -74,7 +74,7 @@ func (d *Driver) Resets() int {
 	return d.resets
 }
 
-// Limits are those set so far, in order.
+// Limits are those the sandbox was made with and those set since, in order.
 func (s *Sandbox) Limits() []sandbox.Limits {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -100,7 +100,7 @@ func (d *Driver) Create(_ context.Context, spec sandbox.Spec) (sandbox.Sandbox, 
 	if err != nil {
 		return nil, err
 	}
-	sb := &Sandbox{driver: d, spec: spec, listener: l}
+	sb := &Sandbox{driver: d, spec: spec, listener: l, limits: []sandbox.Limits{spec.Limits}}
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.boxes = append(d.boxes, sb)

@@ -1,0 +1,128 @@
+package environment
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"time"
+
+	"hotaru/runtime"
+	"hotaru/runtimeapi"
+	"hotaru/sandbox"
+)
+
+// Blank is a sandbox that belongs to no function yet. With its runtime started it is a zygote: an interpreter
+// that waits to be told what it serves. It becomes one function's environment, once, and is never another's.
+type Blank struct {
+	cfg     BlankConfig
+	sandbox sandbox.Sandbox
+	out     *output
+	runtime conversation
+}
+
+// BlankConfig says what a blank is made of.
+type BlankConfig struct {
+	// ID names the sandbox: [a-z0-9-]{1,64}, unique.
+	ID     string
+	Driver sandbox.Driver
+	// Program is the runtime process of every function that the blank may serve.
+	Program runtime.Program
+	// Binds are code and layers, where it is known already whose environment this will be.
+	Binds []sandbox.Bind
+	// MemoryMB and EphemeralStorageMB are those of the function's version.
+	MemoryMB, EphemeralStorageMB int
+	// ServeAWS serves the AWS APIs to the code inside, on AWSAddress, until the listener is closed. It must
+	// return at once. nil means that the code has no AWS endpoint.
+	ServeAWS func(net.Listener)
+}
+
+// conversation is a runtime process and the session with it.
+type conversation struct {
+	process sandbox.Process
+	session runtimeapi.Session
+}
+
+// NewBlank makes the sandbox. Nothing runs in it.
+func NewBlank(ctx context.Context, cfg BlankConfig) (*Blank, error) {
+	listen := []string{RuntimeAPIAddress}
+	if cfg.ServeAWS != nil {
+		listen = append(listen, AWSAddress)
+	}
+	sb, err := cfg.Driver.Create(ctx, sandbox.Spec{
+		ID: cfg.ID, Root: cfg.Program.Root, Binds: cfg.Binds, Limits: cfg.limits(), Listen: listen,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("environment: create sandbox: %w", err)
+	}
+	out, err := newOutput()
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("environment: log pipe: %w", err), sb.Destroy(ctx))
+	}
+	if cfg.ServeAWS != nil {
+		cfg.ServeAWS(sb.Listener(AWSAddress))
+	}
+	return &Blank{cfg: cfg, sandbox: sb, out: out}, nil
+}
+
+// limits are those of Init: full speed, as on Lambda.
+func (c *BlankConfig) limits() sandbox.Limits {
+	return sandbox.Limits{MemoryBytes: int64(c.MemoryMB) << 20, TmpBytes: int64(c.EphemeralStorageMB) << 20}
+}
+
+// Warm starts the runtime process, which makes the blank a zygote. It is for programs that talk frames: others
+// start with their function.
+func (b *Blank) Warm(ctx context.Context) error {
+	c, err := startRuntime(ctx, b.sandbox, b.out, b.cfg.Program, b.cfg.Program.Environ(b.places()), false)
+	if err != nil {
+		return err
+	}
+	b.runtime = c
+	return nil
+}
+
+// places are the variables that say where the environment's own services are.
+func (b *Blank) places() []string {
+	env := []string{"AWS_LAMBDA_RUNTIME_API=" + b.sandbox.Listener(RuntimeAPIAddress).Addr().String()}
+	if b.cfg.ServeAWS != nil {
+		env = append(env, "AWS_ENDPOINT_URL=http://"+b.sandbox.Listener(AWSAddress).Addr().String())
+	}
+	return env
+}
+
+// Alive says whether the blank can still become an environment.
+func (b *Blank) Alive() bool {
+	if b.runtime.process == nil {
+		return true
+	}
+	select {
+	case <-b.runtime.process.Done():
+		return false
+	default:
+		return true
+	}
+}
+
+// Assign makes the blank a function's environment. On an error the blank is closed.
+func (b *Blank) Assign(ctx context.Context, cfg Config) (*Environment, error) {
+	if len(cfg.Binds) > 0 {
+		if err := b.sandbox.Attach(ctx, cfg.Binds); err != nil {
+			return nil, errors.Join(fmt.Errorf("environment: attach code: %w", err), b.Close(context.WithoutCancel(ctx)))
+		}
+	}
+	b.out.setSink(cfg.Log)
+	return &Environment{
+		cfg: cfg, blank: b.cfg, sandbox: b.sandbox, out: b.out, runtime: b.runtime, created: time.Now(),
+		variables: cfg.Program.Environ(append(b.places(), cfg.Env...)),
+	}, nil
+}
+
+// Close frees everything. It is not for a blank that was assigned.
+func (b *Blank) Close(ctx context.Context) error {
+	err := b.sandbox.Destroy(ctx)
+	if b.runtime.session != nil {
+		_ = b.runtime.session.Close() // its process is gone
+	}
+	b.out.close()
+	return err
+}
