@@ -61,6 +61,7 @@ func TestRootUnpacks(t *testing.T) {
 		"links that stay inside": {build(t, file("x/y/z/f"), link("a", "x/y/z/f"), link("x/up", "../a"), link("here", "."), link("x/y/d", "..//./y/")),
 			map[string]string{"x": isDirectory, "x/y": isDirectory, "x/y/z": isDirectory, "x/y/z/f": isPlain,
 				"a": isLink + "x/y/z/f", "x/up": isLink + "../a", "here": isLink + ".", "x/y/d": isLink + "..//./y/"}},
+		"link of 40 links":                 {build(t, chain(40)...), nil},
 		"link to nothing":                  {build(t, link("l", "no/such/../thing")), map[string]string{"l": isLink + "no/such/../thing"}},
 		"link that only seems to lead out": {build(t, file("x/y/z"), link("d", "x/y"), link("l", "d/../../x")), nil},
 

@@ -67,21 +67,23 @@ func refusals(t testing.TB) map[string]struct {
 		"names differ":         {build(t, crafted{name: "good", localName: "evil", mode: regular644}), "local header"},
 		"local name is longer": {build(t, crafted{name: "a", localName: "aa", mode: regular644}), "local header"},
 
-		"link leaves":                 {build(t, link("l", "..")), "out of the package"},
-		"link leaves below":           {build(t, link("a/b/l", "../../../etc")), "out of the package"},
-		"link is absolute":            {build(t, link("l", "/etc/passwd")), "absolute"},
-		"link is empty":               {build(t, link("l", "")), "target of 0"},
-		"link is long":                {build(t, link("l", strings.Repeat("a", 4096))), "target of 4096"},
-		"link has NUL":                {build(t, link("l", "a\x00b")), "NUL"},
-		"link of links leaves":        {build(t, link("a/b/up", "../.."), link("l", "a/b/up/..")), "out of the package"},
-		"link's chain leaves, before": {build(t, link("l", "d/../../.."), link("d", "x/y"), file("x/y/f"), link("m", "l")), "out of"},
-		"link to an absolute link":    {build(t, link("l", "m/passwd"), link("m", "/etc")), "absolute"},
-		"link to itself":              {build(t, link("l", "l")), "circles"},
-		"links in a circle":           {build(t, link("l", "m"), link("m", "l")), "circles"},
-		"link of endless length":      {build(t, manyTargets(file)...), "circles"},
-		"file through a link":         {build(t, link("d", "a"), file("d/f")), "something else"},
-		"file through a link, before": {build(t, file("d/f"), link("d", "/tmp")), "twice"},
-		"link with a slash":           {build(t, crafted{name: "l/", mode: symlink, content: "a"}), "special"},
+		"link leaves":                      {build(t, link("l", "..")), "out of the package"},
+		"link leaves below":                {build(t, link("a/b/l", "../../../etc")), "out of the package"},
+		"link is absolute":                 {build(t, link("l", "/etc/passwd")), "absolute"},
+		"link is empty":                    {build(t, link("l", "")), "target of 0"},
+		"link is long":                     {build(t, link("l", strings.Repeat("a", 4096))), "target of 4096"},
+		"link beyond what is there leaves": {build(t, file("a/b/f"), link("d", "a/b"), link("l", "no/d/../../..")), "out of"},
+		"link of 41 links":                 {build(t, chain(41)...), "circles"},
+		"link has NUL":                     {build(t, link("l", "a\x00b")), "NUL"},
+		"link of links leaves":             {build(t, link("a/b/up", "../.."), link("l", "a/b/up/..")), "out of the package"},
+		"link's chain leaves, before":      {build(t, link("l", "d/../../.."), link("d", "x/y"), file("x/y/f"), link("m", "l")), "out of"},
+		"link to an absolute link":         {build(t, link("l", "m/passwd"), link("m", "/etc")), "absolute"},
+		"link to itself":                   {build(t, link("l", "l")), "circles"},
+		"links in a circle":                {build(t, link("l", "m"), link("m", "l")), "circles"},
+		"link of endless length":           {build(t, manyTargets(file)...), "circles"},
+		"file through a link":              {build(t, link("d", "a"), file("d/f")), "something else"},
+		"file through a link, before":      {build(t, file("d/f"), link("d", "/tmp")), "twice"},
+		"link with a slash":                {build(t, crafted{name: "l/", mode: symlink, content: "a"}), "special"},
 
 		"character device":   {special(0o020666), "special"},
 		"block device":       {special(0o060666), "special"},
@@ -119,6 +121,15 @@ func manyTargets(file func(string) crafted) []crafted {
 	for i := range 30 {
 		entries = append(entries, crafted{name: fmt.Sprintf("l%d", i+1), mode: symlink,
 			content: fmt.Sprintf("l%d/../l%d", i, i)})
+	}
+	return entries
+}
+
+// chain is a link that follows one less than n others, and they.
+func chain(n int) []crafted {
+	var entries []crafted
+	for i := range n {
+		entries = append(entries, crafted{name: fmt.Sprintf("l%d", i), mode: symlink, content: fmt.Sprintf("l%d", i+1)})
 	}
 	return entries
 }

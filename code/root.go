@@ -32,12 +32,6 @@ func (s *Store) Root(ctx context.Context, digest string) (dir string, err error)
 	defer release()
 	path := s.rootPath(digest)
 	dir = filepath.Join(path, rootName)
-	s.mu.RLock()
-	_, ok = s.ready[digest] // while this call waited
-	s.mu.RUnlock()
-	if ok {
-		return dir, nil
-	}
 	if !s.complete(path) {
 		if err := s.make(ctx, digest, path); err != nil {
 			return "", fmt.Errorf("code: unpack %s: %w", digest, err)
