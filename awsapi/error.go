@@ -28,8 +28,12 @@ func Errorf(code, format string, args ...any) *Error {
 	return &Error{Code: code, Message: fmt.Sprintf(format, args...)}
 }
 
-func (e *Error) Error() string        { return e.Code + ": " + e.Message }
-func (e *Error) ErrorCode() string    { return e.Code }
+func (e *Error) Error() string { return e.Code + ": " + e.Message }
+
+// ErrorCode implements APIError.
+func (e *Error) ErrorCode() string { return e.Code }
+
+// ErrorMessage implements APIError.
 func (e *Error) ErrorMessage() string { return e.Message }
 
 // ErrorFields are further members of the error's shape. Any APIError may have them.

@@ -36,15 +36,18 @@ func main() {
 	flag.IntVar(&o.memoryMB, "memory", 256, "memory size of the functions in MB")
 	flag.StringVar(&o.out, "out", "bench/out/latest.json", "where the results go")
 	flag.Parse()
-	ctx, cancel := context.WithTimeout(context.Background(), 15*time.Minute)
-	defer cancel()
-	if err := run(ctx, o); err != nil {
+	if err := run(context.Background(), o); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(1)
 	}
 }
 
+// runLimit bounds the whole run.
+const runLimit = 15 * time.Minute
+
 func run(ctx context.Context, o options) (err error) {
+	ctx, cancel := context.WithTimeout(ctx, runLimit)
+	defer cancel()
 	server, err := client.Launch(ctx, "bin/hotaru", io.Discard)
 	if err != nil {
 		return err

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"slices"
 	"strconv"
 	"time"
 
@@ -272,7 +273,7 @@ func (f *Functions) commit(ctx context.Context, h *head, v *function.Version, ex
 	if err != nil {
 		return fmt.Errorf("control: encode function: %w", err)
 	}
-	changes := append(more, store.Change{Key: headKey(h.ID), Value: value, Expect: expect})
+	changes := append(slices.Clip(more), store.Change{Key: headKey(h.ID), Value: value, Expect: expect})
 	if v != nil {
 		change, err := f.encodeVersion(v)
 		if err != nil {

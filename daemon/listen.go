@@ -42,7 +42,7 @@ func listen(address string) ([]net.Listener, error) {
 			return []net.Listener{v4}, nil
 		}
 	}
-	return nil, fmt.Errorf("daemon: no port is free on both 127.0.0.1 and ::1")
+	return nil, errors.New("daemon: no port is free on both 127.0.0.1 and ::1")
 }
 
 // attempts to find a port that is free on both loopback addresses.

@@ -21,15 +21,18 @@ import (
 )
 
 func main() {
-	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
-	defer cancel()
-	if err := run(ctx); err != nil {
+	if err := run(context.Background()); err != nil {
 		fmt.Fprintln(os.Stderr, "demo:", err)
 		os.Exit(1)
 	}
 }
 
+// runLimit bounds the whole run.
+const runLimit = 5 * time.Minute
+
 func run(ctx context.Context) (err error) {
+	ctx, cancel := context.WithTimeout(ctx, runLimit)
+	defer cancel()
 	began := time.Now()
 	server, err := client.Launch(ctx, "bin/hotaru", os.Stderr)
 	if err != nil {

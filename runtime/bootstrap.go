@@ -84,9 +84,9 @@ func compilePython(ctx context.Context, in *Interpreter, dir string, entries []f
 			return err
 		}
 		if entry.IsDir() {
-			return os.Chmod(path, 0o755)
+			return os.Chmod(path, 0o755) //nolint:gosec // a directory of ours, mode 0700, that nobody else can reach yet
 		}
-		return os.Chmod(path, 0o644)
+		return os.Chmod(path, 0o644) //nolint:gosec // as above
 	})
 }
 

@@ -36,8 +36,6 @@ const (
 
 const (
 	frameHeader = 5
-	// answerHead is the most bytes before an answer's payload: event number, tag length, tag.
-	answerHead = 4 + 1 + 255
 	// MaxLogRecord is the most bytes of one framed log record: CloudWatch's limit of one event. Bootstraps
 	// split longer ones.
 	MaxLogRecord = 256 * 1024
@@ -199,10 +197,10 @@ func (r *frameReader) skip(n int) error {
 	return nil
 }
 
-// appendHeader begins a frame whose body has length bytes.
-func appendHeader(dst []byte, typ frameType, length int) []byte {
-	dst = binary.BigEndian.AppendUint32(dst, uint32(length))
-	return append(dst, byte(typ))
+// putHeader begins a frame whose body has length bytes.
+func putHeader(dst []byte, typ frameType, length int) {
+	binary.BigEndian.PutUint32(dst, uint32(length))
+	dst[frameHeader-1] = byte(typ)
 }
 
 // encodeStart is a whole Start frame.
@@ -223,7 +221,7 @@ func encodeStart(start Start) ([]byte, error) {
 		return nil, fmt.Errorf("runtimeapi: encode Start: %w", err)
 	}
 	frame := body.Bytes()
-	appendHeader(frame[:0], frameStart, len(frame)-frameHeader)
+	putHeader(frame, frameStart, len(frame)-frameHeader)
 	return frame, nil
 }
 
@@ -249,7 +247,7 @@ func appendEvent(dst []byte, event *Event, number uint32) []byte {
 	}
 	dst = append(dst, '}')
 	head := len(dst) - frameHeader - 4
-	appendHeader(dst[:0], frameEvent, 4+head+len(event.Payload))
+	putHeader(dst, frameEvent, 4+head+len(event.Payload))
 	binary.BigEndian.PutUint32(dst[frameHeader:], uint32(head))
 	return dst
 }

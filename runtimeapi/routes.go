@@ -189,7 +189,7 @@ func readBody(r *http.Request) ([]byte, error) {
 		}
 	}
 	_, err := io.CopyN(io.Discard, r.Body, maxDiscard)
-	if err != nil && err != io.EOF {
+	if err != nil && !errors.Is(err, io.EOF) {
 		return nil, err
 	}
 	return nil, errTooLarge

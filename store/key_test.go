@@ -7,8 +7,9 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
-	"hotaru/store"
 	"pgregory.net/rapid"
+
+	"hotaru/store"
 )
 
 func TestKeyPartsRefusesWhatNewKeyDoesNotMake(t *testing.T) {

@@ -12,6 +12,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"go.uber.org/goleak"
+
 	"hotaru/store"
 	"hotaru/store/pebble"
 )

@@ -36,7 +36,7 @@ func wireValue(service *awsapi.Service, id awsapi.ShapeID, v reflect.Value) (any
 		members := []member{}
 		for i := range shape.Members {
 			m := &shape.Members[i]
-			field := v
+			var field reflect.Value
 			if v.Kind() == reflect.Map {
 				field = v.MapIndex(reflect.ValueOf(m.Name))
 			} else {

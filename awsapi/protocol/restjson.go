@@ -98,12 +98,14 @@ func (restJSON) Encode(op *Operation, output reflect.Value, _ string) (*Answer, 
 		encodePayload(p.Payload, p.Payload.Of(output), a)
 	case len(p.Body) > 0 || op.Operation.Output != 0 && a.Status != http.StatusNoContent:
 		a.Body = epochEncoder.AppendStructure(make([]byte, 0, 512), p, output)
-		setDefault(a.Header, "Content-Type", "application/json")
+		setContentType(a.Header, "application/json")
 	}
 	return a, nil
 }
 
-func setDefault(h http.Header, name, value string) {
+// setContentType gives an answer its type, unless a member of the output has.
+func setContentType(h http.Header, value string) {
+	const name = "Content-Type"
 	if _, ok := h[name]; !ok {
 		h[name] = []string{value}
 	}
@@ -121,16 +123,16 @@ func encodePayload(f *plan.Field, v reflect.Value, a *Answer) {
 		a.Events = eventstream.Encode(f.Plan, v.Interface().(awsapi.EventSequence), epochEncoder)
 	case v.Kind() == reflect.Interface:
 		a.Reader, _ = v.Interface().(io.Reader)
-		setDefault(a.Header, "Content-Type", "application/octet-stream")
+		setContentType(a.Header, "application/octet-stream")
 	case shape.Kind == awsapi.KindBlob:
 		a.Body = v.Bytes()
-		setDefault(a.Header, "Content-Type", "application/octet-stream")
+		setContentType(a.Header, "application/octet-stream")
 	case shape.Kind == awsapi.KindString:
 		a.Body = []byte(v.String())
-		setDefault(a.Header, "Content-Type", "text/plain")
+		setContentType(a.Header, "text/plain")
 	default:
 		a.Body = epochEncoder.AppendValue(nil, f, v)
-		setDefault(a.Header, "Content-Type", "application/json")
+		setContentType(a.Header, "application/json")
 	}
 }
 

@@ -60,7 +60,7 @@ func (restXML) Encode(op *Operation, output reflect.Value, _ string) (*Answer, e
 		}
 		b := xmlwire.Open(make([]byte, 0, 512), name, namespaceOf(op, p))
 		a.Body = xmlwire.Close(xmlwire.AppendMembers(b, p, output), name)
-		setDefault(a.Header, "Content-Type", "application/xml")
+		setContentType(a.Header, "application/xml")
 	}
 	return a, nil
 }
@@ -80,13 +80,13 @@ func encodeXMLPayload(op *Operation, f *plan.Field, v reflect.Value, a *Answer) 
 	switch {
 	case v.Kind() == reflect.Interface:
 		a.Reader, _ = v.Interface().(io.Reader)
-		setDefault(a.Header, "Content-Type", "application/octet-stream")
+		setContentType(a.Header, "application/octet-stream")
 	case f.Plan.Shape.Kind == awsapi.KindBlob:
 		a.Body = v.Bytes()
-		setDefault(a.Header, "Content-Type", "application/octet-stream")
+		setContentType(a.Header, "application/octet-stream")
 	case f.Plan.Shape.Kind == awsapi.KindString:
 		a.Body = []byte(v.String())
-		setDefault(a.Header, "Content-Type", "text/plain")
+		setContentType(a.Header, "text/plain")
 	default:
 		name := f.WireName
 		if name == "" {
@@ -102,7 +102,7 @@ func encodeXMLPayload(op *Operation, f *plan.Field, v reflect.Value, a *Answer) 
 			place.Member = &member
 		}
 		a.Body = xmlwire.AppendField(make([]byte, 0, 512), &place, name, v)
-		setDefault(a.Header, "Content-Type", "application/xml")
+		setContentType(a.Header, "application/xml")
 	}
 }
 

@@ -239,7 +239,7 @@ func (x *exchange) run() (*protocol.Answer, error) {
 func (x *exchange) invoke(input any) (output any, err error) {
 	defer func() {
 		if p := recover(); p != nil {
-			if p == http.ErrAbortHandler {
+			if err, ok := p.(error); ok && errors.Is(err, http.ErrAbortHandler) {
 				panic(p)
 			}
 			err = fmt.Errorf("%s panicked: %v\n%s", x.op.Name, p, stack())
@@ -250,7 +250,8 @@ func (x *exchange) invoke(input any) (output any, err error) {
 
 // failure encodes an error in the service's protocol. Where no service was found it speaks restJson1.
 func (x *exchange) failure(err error) *protocol.Answer {
-	described, p := unknownService, protocol.Protocol(nil)
+	described := unknownService
+	var p protocol.Protocol
 	if x.service != nil {
 		described, p = x.service.Service, x.service.protocol
 	} else {

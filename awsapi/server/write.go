@@ -45,7 +45,7 @@ func (x *exchange) write(a *protocol.Answer) {
 func (x *exchange) writeEvents(a *protocol.Answer) {
 	defer func() {
 		if p := recover(); p != nil {
-			if p == http.ErrAbortHandler {
+			if err, ok := p.(error); ok && errors.Is(err, http.ErrAbortHandler) {
 				panic(p)
 			}
 			x.entry.Err, x.cut = fmt.Errorf("%s panicked: %v\n%s", x.op.Name, p, stack()), true

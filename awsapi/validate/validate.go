@@ -42,13 +42,17 @@ type checker struct {
 }
 
 func (c *checker) structure(p *plan.Plan, v reflect.Value, path string) {
-	last := c.quirks().last[p.Shape.Name]
+	name := c.quirks().last[p.Shape.Name]
+	var last *plan.Field
 	for i := range p.Fields {
-		if f := &p.Fields[i]; f.Name != last {
+		if f := &p.Fields[i]; f.Name != name {
 			c.member(p, f, v, path)
 		} else {
-			defer c.member(p, f, v, path)
+			last = f
 		}
+	}
+	if last != nil {
+		c.member(p, last, v, path)
 	}
 }
 

@@ -197,7 +197,7 @@ func TestSealed(t *testing.T) {
 	defer file.Close()
 	path := "/proc/self/fd/" + strconv.Itoa(int(file.Fd()))
 	if again, err := os.OpenFile(path, os.O_RDWR, 0); err == nil {
-		if _, err := again.Write([]byte("x")); !errors.Is(err, unix.EPERM) {
+		if _, err := again.WriteString("x"); !errors.Is(err, unix.EPERM) {
 			t.Errorf("write: %v, want EPERM", err)
 		}
 		if err := again.Truncate(0); !errors.Is(err, unix.EPERM) {
@@ -211,7 +211,7 @@ func TestSealed(t *testing.T) {
 	if content, err := os.ReadFile(path); err != nil || string(content) != "program" {
 		t.Errorf("%q, %v", content, err)
 	}
-	if _, err := file.Write([]byte("x")); err == nil {
+	if _, err := file.WriteString("x"); err == nil {
 		t.Error("our own descriptor writes")
 	}
 }

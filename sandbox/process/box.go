@@ -23,7 +23,6 @@ type box struct {
 	listeners map[string]net.Listener
 	processes map[*process]struct{} // started and not yet waited for
 	started   bool
-	sealed    bool
 	frozen    bool
 	ended     bool // Destroy has begun
 

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"go.uber.org/goleak"
+
 	"hotaru/store/blob"
 	"hotaru/store/storetest"
 )

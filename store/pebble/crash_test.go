@@ -15,6 +15,7 @@ import (
 
 	"go.uber.org/goleak"
 	"golang.org/x/sys/unix"
+
 	"hotaru/store"
 	"hotaru/store/pebble"
 )

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
 	"hotaru/store"
 	"hotaru/store/pebble"
 )

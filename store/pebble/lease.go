@@ -13,6 +13,7 @@ import (
 	"time"
 
 	crdb "github.com/cockroachdb/pebble/v2"
+
 	"hotaru/store"
 )
 

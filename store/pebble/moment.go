@@ -4,6 +4,7 @@ import (
 	"sync/atomic"
 
 	crdb "github.com/cockroachdb/pebble/v2"
+
 	"hotaru/store"
 )
 

@@ -8,6 +8,7 @@ import (
 	"iter"
 
 	crdb "github.com/cockroachdb/pebble/v2"
+
 	"hotaru/store"
 )
 

@@ -1,14 +1,16 @@
 package storetest
 
 import (
+	"bytes"
 	"errors"
 	"slices"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
-	"hotaru/store"
 	"pgregory.net/rapid"
+
+	"hotaru/store"
 )
 
 // model is what a State must look like from outside: a map, and the last revision.
@@ -118,5 +120,5 @@ func (m *model) list(t testing.TB, r *rapid.T, s store.State) {
 }
 
 func sameRecord(a, b store.Record) bool {
-	return a.Key == b.Key && a.Revision == b.Revision && string(a.Value) == string(b.Value)
+	return a.Key == b.Key && a.Revision == b.Revision && bytes.Equal(a.Value, b.Value)
 }

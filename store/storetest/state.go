@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
 	"hotaru/store"
 )
 
@@ -210,7 +211,10 @@ func stateListOrder(t *testing.T, open Opener) {
 			t.Errorf("List(%q, %q): %s", c.prefix, c.after, diff)
 		}
 	}
-	for range s.List(soon(t), "", "") {
+	for _, err := range s.List(soon(t), "", "") {
+		if err != nil {
+			t.Error(err)
+		}
 		break // ending a list early is fine, as Close will show
 	}
 }

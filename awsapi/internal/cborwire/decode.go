@@ -21,7 +21,7 @@ const maxDepth = 500
 // ErrMalformed says that a text is no CBOR; ErrType that a value is not of the model's type.
 var (
 	ErrMalformed = errors.New("malformed CBOR")
-	ErrType      = errors.New("Unexpected field type")
+	ErrType      = errors.New("Unexpected field type") //nolint:staticcheck // AWS's own words
 )
 
 // The major types.
@@ -304,12 +304,12 @@ func (r *reader) epoch(f *plan.Field, v reflect.Value) error {
 		return err
 	}
 	var seconds float64
-	switch {
-	case h.major == majorUnsigned:
+	switch h.major {
+	case majorUnsigned:
 		seconds = float64(h.n)
-	case h.major == majorNegative:
+	case majorNegative:
 		seconds = -1 - float64(h.n)
-	case h.major == majorSimple:
+	case majorSimple:
 		var ok bool
 		if seconds, ok = h.float(); !ok {
 			return ErrType

@@ -128,7 +128,7 @@ func killGroup(dir string) (int, error) {
 // gone to a stranger since it was read.
 func killMember(dir string, pid int) error {
 	fd, err := unix.PidfdOpen(pid, 0)
-	if err == unix.ESRCH {
+	if errors.Is(err, unix.ESRCH) {
 		return nil
 	}
 	if err != nil {

@@ -8,6 +8,7 @@
 package main
 
 import (
+	"errors"
 	"runtime"
 	"syscall"
 
@@ -54,7 +55,7 @@ func (s *server) serve() {
 func (s *server) receive(message, ancillary []byte) ([]int, []byte, wire.Header, bool) {
 	for {
 		n, oobn, flags, _, err := unix.Recvmsg(s.control, message, ancillary, unix.MSG_CMSG_CLOEXEC)
-		if err == unix.EINTR {
+		if errors.Is(err, unix.EINTR) {
 			continue
 		}
 		if err != nil || n == 0 || flags&(unix.MSG_TRUNC|unix.MSG_CTRUNC) != 0 {
@@ -216,7 +217,7 @@ func errnoOf(err error) syscall.Errno {
 	if err == nil {
 		return 0
 	}
-	if errno, ok := err.(syscall.Errno); ok {
+	if errno := syscall.Errno(0); errors.As(err, &errno) {
 		return errno
 	}
 	return unix.EIO
