@@ -93,9 +93,9 @@ func (s *Stock) Take(kind Kind) *environment.Blank {
 	sh.asked = time.Now()
 	var taken *environment.Blank
 	for taken == nil && len(sh.blanks) > 0 {
-		last := len(sh.blanks) - 1
-		taken, sh.blanks[last] = sh.blanks[last], nil
-		sh.blanks = sh.blanks[:last]
+		// The oldest first: its interpreter has had the most time to get ready.
+		taken = sh.blanks[0]
+		sh.blanks = append(sh.blanks[:0:0], sh.blanks[1:]...)
 		if !taken.Alive() {
 			s.closeLocked(taken)
 			taken = nil
