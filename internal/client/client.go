@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -36,6 +37,7 @@ type Server struct {
 	binary  string
 	flags   []string
 	log     io.Writer
+	http    *http.Client
 	process *exec.Cmd
 	exited  chan error
 }
@@ -53,7 +55,7 @@ func Launch(ctx context.Context, binary string, log io.Writer, flags ...string) 
 	if err != nil {
 		return nil, fmt.Errorf("client: %w", err)
 	}
-	s := &Server{DataDir: dir, binary: binary, flags: flags, log: log}
+	s := &Server{DataDir: dir, binary: binary, flags: flags, log: log, http: loopback()}
 	if err := s.start(ctx); err != nil {
 		return nil, errors.Join(err, os.RemoveAll(dir))
 	}
@@ -72,16 +74,24 @@ func (s *Server) start(ctx context.Context) error {
 	if err := s.wait(ctx); err != nil {
 		return errors.Join(err, s.end(syscall.SIGTERM))
 	}
-	config := aws.Config{
-		Region: s.Endpoint.Region, BaseEndpoint: aws.String(s.Endpoint.URL), RetryMaxAttempts: 1,
-		Credentials: credentials.NewStaticCredentialsProvider(s.Endpoint.AccessKeyID, s.Endpoint.SecretAccessKey, ""),
-	}
+	s.http.CloseIdleConnections()
+	config := s.Config()
 	s.Lambda, s.IAM = lambda.NewFromConfig(config), iam.NewFromConfig(config)
 	return nil
 }
 
+// Config is what the SDK's clients of this server are made from. Nothing is tried twice: what the server answers is
+// what the caller sees.
+func (s *Server) Config() aws.Config {
+	return aws.Config{
+		Region: s.Endpoint.Region, BaseEndpoint: aws.String(s.Endpoint.URL), RetryMaxAttempts: 1, HTTPClient: s.http,
+		Credentials: credentials.NewStaticCredentialsProvider(s.Endpoint.AccessKeyID, s.Endpoint.SecretAccessKey, ""),
+	}
+}
+
 // end signals the server and waits for it.
 func (s *Server) end(signal syscall.Signal) error {
+	defer s.http.CloseIdleConnections()
 	err := s.process.Process.Signal(signal)
 	if errors.Is(err, os.ErrProcessDone) {
 		err = nil
