@@ -24,7 +24,7 @@ const (
 // wings says where each top-level directory belongs. services/<name> and internal/<name> are rooms each.
 func wings() map[string]wing {
 	return map[string]wing{
-		"awsapi": floor, "store": floor, "credential": floor,
+		"awsapi": floor, "store": floor, "credential": floor, "pki": floor,
 		"function": control, "control": control, "invoke": control, "async": control,
 		"destination": control, "eventsource": control,
 		"environment": execution, "pool": execution, "runtimeapi": execution, "runtime": execution,
