@@ -24,12 +24,12 @@ const (
 // wings says where each top-level directory belongs. services/<name> and internal/<name> are rooms each.
 func wings() map[string]wing {
 	return map[string]wing{
-		"awsapi": floor, "store": floor, "credential": floor, "pki": floor,
+		"awsapi": floor, "store": floor, "credential": floor, "policy": floor, "pki": floor,
 		"function": control, "control": control, "invoke": control, "async": control,
 		"destination": control, "eventsource": control,
 		"environment": execution, "pool": execution, "runtimeapi": execution, "runtime": execution,
 		"sandbox": execution, "code": execution,
-		"services": service, "gateway": front, "console": front,
+		"services": service, "gateway": front, "console": front, "authorization": front,
 		"daemon": whole,
 		"cmd":    program, "bench": program, "demo": program, "e2e": program,
 		"internal": leaf,
