@@ -28,10 +28,33 @@ func (r roles) Assumable(ctx context.Context, account, name, service string) (bo
 	return r.iam.Assumable(awsapi.Scope{Partition: Partition, Account: account}, name, service), nil
 }
 
-// sweepPackages removes the deployment packages that no function needs any more. It runs before anything can use
-// one.
+// sweepInterval is how often deployment packages that nobody needs any more are looked for.
+const sweepInterval = time.Hour
+
+// keepSweeping removes unused deployment packages now and then, until the daemon stops.
+func (d *Daemon) keepSweeping() {
+	ticker := time.NewTicker(sweepInterval)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-d.stop:
+			return
+		case <-ticker.C:
+			if err := d.sweepPackages(context.Background()); err != nil {
+				d.logger.Error("sweep", "error", err)
+			}
+		}
+	}
+}
+
+// sweepPackages removes the deployment packages that no function needs and no environment uses any more.
 func (d *Daemon) sweepPackages(ctx context.Context) error {
 	needed := map[string]bool{}
+	if d.pool != nil {
+		for v := range d.pool.Versions() {
+			needed[v.Code.Digest] = true
+		}
+	}
 	for digest := range d.functions.Digests() {
 		needed[digest] = true
 	}

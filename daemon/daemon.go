@@ -196,6 +196,7 @@ func (d *Daemon) serve(context.Context) (err error) {
 		d.serving.Wait()
 		return err
 	})
+	d.serving.Go(d.keepSweeping)
 	for _, failed := range d.functions.Failed() {
 		d.serving.Go(func() {
 			select {

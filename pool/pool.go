@@ -6,7 +6,9 @@ package pool
 import (
 	"context"
 	"errors"
+	"iter"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 
@@ -200,6 +202,20 @@ func (p *Pool) Close() {
 	close(p.stop)
 	<-p.stopped
 	p.closing.Wait()
+}
+
+// Versions yields the version of every environment there is.
+func (p *Pool) Versions() iter.Seq[*function.Version] {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	var versions []*function.Version
+	for _, waiting := range p.idle {
+		versions = append(versions, waiting[0].Version())
+	}
+	for env := range p.busy {
+		versions = append(versions, env.Version())
+	}
+	return slices.Values(versions)
 }
 
 // Size is the number of environments that wait and that are at work.
