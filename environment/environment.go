@@ -48,6 +48,7 @@ type Environment struct {
 	out     *output
 	memory  memoryWatermark
 	created time.Time
+	rest    rest
 	// variables is the whole environment of the runtime process.
 	variables []string
 
@@ -71,6 +72,7 @@ func (e *Environment) Version() *function.Version { return e.cfg.Version }
 // Close ends the environment and frees everything. It waits for an invocation that is under way to be cut off.
 func (e *Environment) Close(ctx context.Context) error {
 	_ = e.setPhase(closed) // closed is legal from everywhere
+	e.endRest()
 	err := e.sandbox.Destroy(ctx)
 	e.endSession()
 	e.out.close()

@@ -2,6 +2,7 @@ package environment
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strconv"
 	"time"
@@ -44,6 +45,9 @@ type Outcome struct {
 // Invoke runs one event, after Init if need be. An error means that the platform failed: nothing can be said
 // about the event then, and the environment is not Alive if it cannot be used again.
 func (e *Environment) Invoke(ctx context.Context, in *Invocation) (*Outcome, error) {
+	if err := e.wake(ctx); err != nil {
+		return nil, errors.Join(fmt.Errorf("environment: thaw: %w", err), e.Close(context.WithoutCancel(ctx)))
+	}
 	outcome := &Outcome{}
 	var fail *failure
 	if e.is(cold) {

@@ -113,6 +113,7 @@ func (p *Pool) Release(env *environment.Environment) {
 		p.closeLocked(env)
 		return
 	}
+	env.Rest()
 	key := env.Version().Key()
 	p.idle[key] = append(p.idle[key], idleEnvironment{env, time.Now()})
 }

@@ -21,6 +21,8 @@ import (
 type Driver struct {
 	// Run is the program that Start starts; ctx ends when it is killed.
 	Run Main
+	// Frozen is told of each Freeze (true) and Thaw (false); nil if nobody wants to know. It needs room.
+	Frozen chan bool
 
 	mu     sync.Mutex
 	boxes  []*Sandbox
@@ -81,6 +83,22 @@ func (s *Sandbox) Limits() []sandbox.Limits {
 	return s.limits
 }
 
+func (s *Sandbox) tell(frozen bool) {
+	if s.driver.Frozen != nil {
+		s.driver.Frozen <- frozen
+	}
+}
+
+func (s *Sandbox) Freeze(context.Context) error {
+	s.tell(true)
+	return nil
+}
+
+func (s *Sandbox) Thaw(context.Context) error {
+	s.tell(false)
+	return nil
+}
+
 // Destroyed says whether the sandbox is gone.
 func (s *Sandbox) Destroyed() bool {
 	s.mu.Lock()
@@ -110,8 +128,6 @@ func (d *Driver) Create(_ context.Context, spec sandbox.Spec) (sandbox.Sandbox, 
 func (s *Sandbox) ID() string                                   { return s.spec.ID }
 func (s *Sandbox) Listener(string) net.Listener                 { return s.listener }
 func (s *Sandbox) Attach(context.Context, []sandbox.Bind) error { return nil }
-func (s *Sandbox) Freeze(context.Context) error                 { return nil }
-func (s *Sandbox) Thaw(context.Context) error                   { return nil }
 func (s *Sandbox) Stats(context.Context) (sandbox.Stats, error) {
 	return sandbox.Stats{MemoryBytes: 36<<20 - 1}, nil
 }

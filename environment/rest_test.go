@@ -1,0 +1,50 @@
+package environment
+
+import (
+	"testing"
+	"time"
+
+	"hotaru/environment/environmenttest"
+)
+
+// An environment that rests is frozen, once, and thawed for the next event.
+func TestFrozenBetweenEvents(t *testing.T) {
+	env, driver, _ := start(t, 3, environmenttest.Echo)
+	driver.Frozen = make(chan bool, 10)
+	for range 3 {
+		invoke(t, env, "r")
+		env.Rest()
+		select {
+		case frozen := <-driver.Frozen:
+			if !frozen {
+				t.Fatal("thawed before it was frozen")
+			}
+		case <-time.After(10 * time.Second):
+			t.Fatal("not frozen")
+		}
+		invoke(t, env, "r")
+		if frozen := <-driver.Frozen; frozen {
+			t.Fatal("frozen, and an event ran")
+		}
+	}
+}
+
+// Events that follow each other closely are not disturbed, and a closed environment is left alone.
+func TestNotFrozenWhileAtWork(t *testing.T) {
+	env, driver, _ := start(t, 3, environmenttest.Echo)
+	driver.Frozen = make(chan bool, 10)
+	invoke(t, env, "r")
+	env.Rest()
+	if err := env.wake(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	env.freeze() // a timer that was already on its way
+	if err := env.Close(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	env.Rest()
+	env.freeze()
+	if len(driver.Frozen) != 0 {
+		t.Error("frozen while at work, or after Close")
+	}
+}
