@@ -91,6 +91,9 @@ type Result struct {
 	// PayloadHash is the signed SHA-256 of the body in lower-case hex, which the body must match; empty where the
 	// payload is not signed.
 	PayloadHash string
+	// Chunks describe a body that comes in chunks (aws-chunked), which then takes the place of PayloadHash: what their
+	// Reader reads from the body is what the caller sent. It is nil where the body is sent as it is.
+	Chunks *Chunks
 }
 
 // Signed says whether a request carries anything of a signature.
@@ -161,7 +164,8 @@ func (v *Verifier) Verify(r *http.Request, expect Expect, digest func() ([sha256
 	secret, who, err := v.options.Credentials(r.Context(), c.scope.accessKeyID, c.token)
 	if v.options.Insecure && (err == nil || errors.Is(err, ErrUnknownKey)) {
 		who.AccessKeyID = c.scope.accessKeyID
-		return Result{Identity: who, Region: c.scope.region}, nil
+		chunks, err := Chunked(r, expect)
+		return Result{Identity: who, Region: c.scope.region, Chunks: chunks}, err
 	}
 	switch {
 	case errors.Is(err, ErrUnknownKey):
@@ -177,24 +181,32 @@ func (v *Verifier) Verify(r *http.Request, expect Expect, digest func() ([sha256
 	if err := v.checkTime(c, words); err != nil {
 		return Result{}, err
 	}
-	if err := checkSignedHeaders(r, c, words); err != nil {
-		return Result{}, err
-	}
-	hash, declared, err := payloadHash(r, c, expect, words, digest)
+	chunks, err := Chunked(r, expect)
 	if err != nil {
 		return Result{}, err
 	}
-	if !v.matches(r, c, expect, secret, hash) {
+	if err := checkSignedHeaders(r, c, expect, chunks, words); err != nil {
+		return Result{}, err
+	}
+	hash, declared, err := payloadHash(r, c, expect, chunks, words, digest)
+	if err != nil {
+		return Result{}, err
+	}
+	key := v.keys.get(c.scope, secret)
+	signature, ok := matches(r, c, expect, key, hash)
+	if !ok {
 		return Result{}, words.mismatch()
 	}
+	if chunks != nil {
+		chunks.follow(c, key, signature)
+	}
 	who.AccessKeyID = c.scope.accessKeyID
-	return Result{Identity: who, Region: c.scope.region, PayloadHash: declared}, nil
+	return Result{Identity: who, Region: c.scope.region, PayloadHash: declared, Chunks: chunks}, nil
 }
 
-// matches compares the signature in constant time. Where the path could be normalized, both forms count: clients
-// differ.
-func (v *Verifier) matches(r *http.Request, c *claim, expect Expect, secret []byte, hash string) bool {
-	key := v.keys.get(c.scope, secret)
+// matches compares the signature in constant time and answers the right one. Where the path could be normalized, both
+// forms count: clients differ.
+func matches(r *http.Request, c *claim, expect Expect, key []byte, hash string) (signature []byte, ok bool) {
 	paths := make([]string, 1, 2)
 	paths[0] = r.URL.EscapedPath()
 	if expect.Service != "s3" {
@@ -206,10 +218,10 @@ func (v *Verifier) matches(r *http.Request, c *claim, expect Expect, secret []by
 		canonical := canonicalRequest(r, path, expect.Service != "s3", c, hash)
 		want := sign(key, c, sha256.Sum256(canonical))
 		if equalHex(c.signature, want) {
-			return true
+			return want, true
 		}
 	}
-	return false
+	return nil, false
 }
 
 func (v *Verifier) checkScope(c *claim, expect Expect, words words) error {
@@ -251,8 +263,8 @@ func (v *Verifier) checkTime(c *claim, words words) error {
 	return nil
 }
 
-// checkSignedHeaders makes sure that what chooses the operation is signed.
-func checkSignedHeaders(r *http.Request, c *claim, words words) error {
+// checkSignedHeaders makes sure that what chooses the operation, and what frames the body, is signed.
+func checkSignedHeaders(r *http.Request, c *claim, expect Expect, chunks *Chunks, words words) error {
 	names := strings.Split(c.signedHeaders, ";")
 	if !slices.Contains(names, "host") && !slices.Contains(names, ":authority") {
 		return words.incomplete("'Host' or ':authority' must be a 'SignedHeader' in the AWS Authorization.")
@@ -260,17 +272,43 @@ func checkSignedHeaders(r *http.Request, c *claim, words words) error {
 	if r.Header.Get("X-Amz-Target") != "" && !slices.Contains(names, "x-amz-target") {
 		return words.incomplete("'X-Amz-Target' must be a 'SignedHeader' in the AWS Authorization.")
 	}
+	var unsigned []string
+	if chunks != nil && !c.presigned {
+		unsigned = missingFrom(names, chunks.mustSign())
+	}
+	if expect.Service == "s3" {
+		unsigned = append(unsigned, missingFrom(names, amzHeaders(r, c.presigned))...)
+	}
+	if len(unsigned) > 0 {
+		return headersNotSigned(unsigned)
+	}
 	return nil
 }
 
+func missingFrom(names, wanted []string) []string {
+	return slices.DeleteFunc(wanted, func(name string) bool { return slices.Contains(names, name) })
+}
+
+// amzHeaders are the request's headers that S3 wants signed. A presigned URL's payload hash is part of the URL's
+// signature whether it is signed as a header or not.
+func amzHeaders(r *http.Request, presigned bool) []string {
+	var names []string
+	for name := range r.Header {
+		lower := strings.ToLower(name)
+		if strings.HasPrefix(lower, "x-amz-") && !(presigned && lower == "x-amz-content-sha256") {
+			names = append(names, lower)
+		}
+	}
+	slices.Sort(names)
+	return names
+}
+
 // payloadHash is the hash that the canonical request ends with, and the one that the body must still be held against.
-func payloadHash(r *http.Request, c *claim, expect Expect, words words, digest func() ([sha256.Size]byte, error)) (hash, declared string, err error) {
+func payloadHash(r *http.Request, c *claim, expect Expect, chunks *Chunks, words words, digest func() ([sha256.Size]byte, error)) (hash, declared string, err error) {
 	given := r.Header.Get("X-Amz-Content-Sha256")
 	switch {
-	case given == Unsigned:
-		return Unsigned, "", nil
-	case strings.HasPrefix(given, streaming):
-		return "", "", words.invalid("Signed payload chunks (%s) are not supported.", given)
+	case given == Unsigned || chunks != nil:
+		return given, "", nil
 	case len(given) == 2*sha256.Size && strings.Trim(given, "0123456789abcdef") == "":
 		return given, given, nil
 	case given != "":
@@ -288,6 +326,9 @@ func payloadHash(r *http.Request, c *claim, expect Expect, words words, digest f
 // parseClaim reads the Authorization header or the query.
 func parseClaim(r *http.Request, words words) (*claim, error) {
 	header := r.Header.Get("Authorization")
+	if len(r.Header["Authorization"]) > 1 {
+		return nil, words.incomplete("Authorization header requires exactly one value.")
+	}
 	if header == "" {
 		if strings.Contains(r.URL.RawQuery, "X-Amz-") {
 			return parsePresigned(r, words)
@@ -310,14 +351,21 @@ func parseClaim(r *http.Request, words words) (*claim, error) {
 			return nil, words.incomplete("'%s' not a valid key=value pair (missing equal-sign) in Authorization header: '%s'.",
 				part, redact(header))
 		}
+		var into *string
 		switch name {
 		case "Credential":
-			credential = value
+			into = &credential
 		case "SignedHeaders":
-			c.signedHeaders = value
+			into = &c.signedHeaders
 		case "Signature":
-			c.signature = value
+			into = &c.signature
+		default:
+			continue
 		}
+		if *into != "" {
+			return nil, words.incomplete("'%s' is given more than once in Authorization header: '%s'.", name, redact(header))
+		}
+		*into = value
 	}
 	c.dateText = r.Header.Get("X-Amz-Date")
 	if c.dateText == "" {

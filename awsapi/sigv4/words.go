@@ -8,20 +8,40 @@ import (
 	"hotaru/awsapi"
 )
 
-// words are the codes that a family of protocols uses for refusals. The texts are the same for all.
+// words are the codes, and the texts that differ, of a family of services.
 type words struct {
 	missingCode, missingText                              string
 	unknownCode, expiredCode, invalidCode, incompleteCode string
-	// incompleteStatus differs between the two families in their lists of common errors.
-	incompleteStatus int
+	unknownText, expiredText, mismatchText                string
+	// These two differ between the families' lists of common errors.
+	incompleteStatus, expiredStatus int
 }
 
+const (
+	unknownKeyText   = "The security token included in the request is invalid."
+	expiredTokenText = "The security token included in the request is expired"
+	mismatchedText   = "The request signature we calculated does not match the signature you provided. " +
+		"Check your AWS Secret Access Key and signing method. Consult the service documentation for details."
+)
+
 func wordsFor(expect Expect) words {
-	if expect.Query {
+	switch {
+	case expect.Service == "s3":
+		return words{
+			missingCode: "AccessDenied", missingText: "Access Denied",
+			unknownCode: "InvalidAccessKeyId", unknownText: "The AWS Access Key Id you provided does not exist in our records.",
+			expiredCode: "ExpiredToken", expiredText: "The provided token has expired.", expiredStatus: http.StatusBadRequest,
+			invalidCode: "SignatureDoesNotMatch", mismatchText: "The request signature we calculated does not match the " +
+				"signature you provided. Check your key and signing method.",
+			incompleteCode: "AuthorizationHeaderMalformed", incompleteStatus: http.StatusBadRequest,
+		}
+	case expect.Query:
 		return words{
 			missingCode: "MissingAuthenticationToken", missingText: "Request is missing Authentication Token",
 			unknownCode: "InvalidClientTokenId", expiredCode: "ExpiredToken", invalidCode: "SignatureDoesNotMatch",
 			incompleteCode: "IncompleteSignature", incompleteStatus: http.StatusBadRequest,
+			unknownText: unknownKeyText, expiredText: expiredTokenText, mismatchText: mismatchedText,
+			expiredStatus: http.StatusForbidden,
 		}
 	}
 	return words{
@@ -29,6 +49,8 @@ func wordsFor(expect Expect) words {
 		unknownCode: "UnrecognizedClientException", expiredCode: "ExpiredTokenException",
 		invalidCode: "InvalidSignatureException", incompleteCode: "IncompleteSignatureException",
 		incompleteStatus: http.StatusForbidden,
+		unknownText:      unknownKeyText, expiredText: expiredTokenText, mismatchText: mismatchedText,
+		expiredStatus: http.StatusForbidden,
 	}
 }
 
@@ -38,18 +60,13 @@ func refuse(code, text string) error {
 
 func (w words) missing() error { return refuse(w.missingCode, w.missingText) }
 
-func (w words) unknownKey() error {
-	return refuse(w.unknownCode, "The security token included in the request is invalid.")
-}
+func (w words) unknownKey() error { return refuse(w.unknownCode, w.unknownText) }
 
 func (w words) expiredToken() error {
-	return refuse(w.expiredCode, "The security token included in the request is expired")
+	return &awsapi.Error{Code: w.expiredCode, Message: w.expiredText, Status: w.expiredStatus}
 }
 
-func (w words) mismatch() error {
-	return refuse(w.invalidCode, "The request signature we calculated does not match the signature you provided. "+
-		"Check your AWS Secret Access Key and signing method. Consult the service documentation for details.")
-}
+func (w words) mismatch() error { return refuse(w.invalidCode, w.mismatchText) }
 
 func (w words) invalid(format string, args ...any) error {
 	return refuse(w.invalidCode, fmt.Sprintf(format, args...))
