@@ -12,7 +12,7 @@ import (
 
 const upperHex = "0123456789ABCDEF"
 
-// NewKey makes the key of a record: its scope's parts (partition, account, region), the kind of record, and
+// NewKey makes the key of a record: the kind of record, its scope's parts (partition, account, region), and
 // its name's parts. It is the one place where names become keys. Parts may hold any bytes.
 func NewKey(parts ...string) Key {
 	var b strings.Builder
