@@ -5,17 +5,11 @@ package credential
 
 import (
 	"context"
-	"crypto/hmac"
-	"crypto/rand"
-	"crypto/sha256"
-	"encoding/base32"
-	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
-	"strings"
 	"time"
 
 	"hotaru/awsapi"
@@ -72,7 +66,7 @@ func OpenRoot(dir string) (Credential, error) {
 	if !errors.Is(err, os.ErrNotExist) {
 		return c, err
 	}
-	c = Credential{AccessKeyID: newAccessKeyID("AKIA"), SecretAccessKey: randomText(30)}
+	c = Credential{AccessKeyID: NewAccessKeyID("AKIA", ""), SecretAccessKey: NewSecret()}
 	text, err := json.Marshal(c)
 	if err != nil {
 		return Credential{}, fmt.Errorf("credential: %w", err)
@@ -104,10 +98,10 @@ func writeOnce(path string, text []byte) error {
 	return errors.Join(d.Sync(), d.Close())
 }
 
-// Sealer seals session tokens.
-type Sealer interface {
-	Seal(context string, plain []byte) []byte
-	Unseal(context string, sealed []byte) ([]byte, error)
+// Users finds the long-term access keys of users; *iam.Service does. It must not do any input or output.
+type Users interface {
+	// AccessKey finds an active access key; ok is false where there is none, whatever the reason.
+	AccessKey(scope awsapi.Scope, accessKeyID string) (secret string, who awsapi.Identity, ok bool)
 }
 
 // Authority knows the credentials of one installation. It is safe for concurrent use.
@@ -119,61 +113,42 @@ type Authority struct {
 	Sealer    Sealer
 	// Key is secret and used for nothing else: sessions' secrets are derived from it.
 	Key []byte
+	// Users are asked for access keys other than the root credential's; nil means that there are none.
+	Users Users
 	// Now is the clock; nil means time.Now.
 	Now func() time.Time
-}
 
-// session is what a session token holds.
-type session struct {
-	AccessKeyID string    `json:"k"`
-	Account     string    `json:"a"`
-	ARN         string    `json:"r"`
-	UserID      string    `json:"u"`
-	Expires     time.Time `json:"e"`
-}
-
-const sealContext = "credential/session"
-
-// Mint makes a temporary credential for an identity. It costs no I/O.
-func (a *Authority) Mint(who awsapi.Identity, lifetime time.Duration) (Credential, error) {
-	s := session{
-		AccessKeyID: newAccessKeyID("ASIA"), Account: who.Account, ARN: who.ARN, UserID: who.UserID,
-		Expires: a.now().Add(lifetime),
-	}
-	text, err := json.Marshal(s)
-	if err != nil {
-		return Credential{}, fmt.Errorf("credential: %w", err)
-	}
-	token := base64.StdEncoding.EncodeToString(a.Sealer.Seal(sealContext, text))
-	return Credential{s.AccessKeyID, a.secret(token), token}, nil
+	verified sessionCache
 }
 
 // Lookup finds the secret and the identity behind an access key and, for a temporary one, its session token.
 func (a *Authority) Lookup(_ context.Context, accessKeyID, token string) (secret string, who awsapi.Identity, err error) {
-	if token == "" {
-		if accessKeyID != a.Root.AccessKeyID {
-			return "", awsapi.Identity{}, ErrUnknown
+	if token != "" {
+		v, err := a.verify(accessKeyID, token)
+		if err != nil {
+			return "", awsapi.Identity{}, err
 		}
+		return v.secret, v.session.Identity(), nil
+	}
+	if accessKeyID == a.Root.AccessKeyID {
 		return a.Root.SecretAccessKey, a.RootIdentity(accessKeyID), nil
 	}
-	sealed, err := base64.StdEncoding.DecodeString(token)
-	if err != nil {
-		return "", awsapi.Identity{}, ErrInvalid
+	if a.Users != nil {
+		secret, who, ok := a.Users.AccessKey(awsapi.Scope{Partition: a.Partition, Account: a.AccountOf(accessKeyID)}, accessKeyID)
+		if ok {
+			return secret, who, nil
+		}
 	}
-	text, err := a.Sealer.Unseal(sealContext, sealed)
-	if err != nil {
-		return "", awsapi.Identity{}, ErrInvalid
+	return "", awsapi.Identity{}, ErrUnknown
+}
+
+// AccountOf is the account that an access key identifier belongs to, as far as it says so; otherwise this
+// installation's.
+func (a *Authority) AccountOf(accessKeyID string) string {
+	if account, ok := AccountOf(accessKeyID); ok && accessKeyID != a.Root.AccessKeyID {
+		return account
 	}
-	var s session
-	if err := json.Unmarshal(text, &s); err != nil || s.AccessKeyID != accessKeyID {
-		return "", awsapi.Identity{}, ErrInvalid
-	}
-	if a.now().After(s.Expires) {
-		return "", awsapi.Identity{}, ErrExpired
-	}
-	return a.secret(token), awsapi.Identity{
-		Account: s.Account, ARN: s.ARN, UserID: s.UserID, AccessKeyID: accessKeyID,
-	}, nil
+	return a.Account
 }
 
 // RootIdentity is the root user as one of its access keys shows it.
@@ -184,32 +159,9 @@ func (a *Authority) RootIdentity(accessKeyID string) awsapi.Identity {
 	}
 }
 
-func (a *Authority) secret(token string) string {
-	mac := hmac.New(sha256.New, a.Key)
-	mac.Write([]byte(token))
-	return base64.StdEncoding.EncodeToString(mac.Sum(nil))[:40]
-}
-
 func (a *Authority) now() time.Time {
 	if a.Now != nil {
 		return a.Now()
 	}
 	return time.Now()
 }
-
-// newAccessKeyID makes an identifier of 20 characters as IAM's
-// (https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_identifiers.html#identifiers-unique-ids).
-func newAccessKeyID(prefix string) string {
-	var b [10]byte
-	fill(b[:])
-	return prefix + strings.ToUpper(base32.StdEncoding.EncodeToString(b[:]))
-}
-
-func randomText(n int) string {
-	b := make([]byte, n)
-	fill(b)
-	return base64.StdEncoding.EncodeToString(b)
-}
-
-// fill takes random bytes; crypto/rand never fails since Go 1.24.
-func fill(b []byte) { _, _ = rand.Read(b) }

@@ -135,7 +135,7 @@ func (d *Daemon) openControl(ctx context.Context) (err error) {
 		return err
 	}
 	d.onClose(func(context.Context) error { d.functions.Close(); return nil })
-	if d.iam, err = iam.Open(ctx, d.state); err != nil {
+	if d.iam, err = iam.Open(ctx, d.state, d.sealer); err != nil {
 		return err
 	}
 	d.onClose(func(context.Context) error { d.iam.Close(); return nil })

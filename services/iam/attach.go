@@ -10,60 +10,90 @@ import (
 	"hotaru/store"
 )
 
-// maxAttached is IAM's default quota of managed policies per role.
+// maxAttached is IAM's default quota of managed policies per role, user and group.
 const maxAttached = 10
 
-// useOfPolicy changes a role so that it uses a policy that must exist.
-func (s *Service) useOfPolicy(ctx context.Context, name, arn string, change func(*roleRecord) (changed bool, err error)) error {
+// use changes an identity so that it uses a policy that must exist.
+func (c *collection[T]) use(ctx context.Context, name, arn string, change func(*identity) (changed bool, err error)) error {
 	scope := scopeOf(ctx)
 	return retry(ctx, func() error {
-		r, revision, err := s.loadRole(ctx, scope, name)
+		value, revision, err := c.load(ctx, scope, name)
 		if err != nil {
 			return err
 		}
-		changed, err := change(r)
+		changed, err := change(c.common(value))
 		if err != nil || !changed {
 			return err
 		}
-		update, err := put(key(scope, kindRole, name), r, store.At(revision))
+		update, err := put(key(scope, c.kind, name), value, store.At(revision))
 		if err != nil {
 			return err
 		}
-		return s.commitWithPolicy(ctx, scope, arn, update)
+		return c.s.commitWithPolicy(ctx, scope, arn, update)
 	})
 }
 
-// attachRolePolicy is idempotent.
-func (s *Service) attachRolePolicy(ctx context.Context, in *api.AttachRolePolicyRequest) (*api.AttachRolePolicyOutput, error) {
-	return nil, s.useOfPolicy(ctx, *in.RoleName, *in.PolicyArn, func(r *roleRecord) (bool, error) {
-		if slices.Contains(r.Attached, *in.PolicyArn) {
+// attach is idempotent.
+func (c *collection[T]) attach(ctx context.Context, name, arn string) error {
+	return c.use(ctx, name, arn, func(i *identity) (bool, error) {
+		if slices.Contains(i.Attached, arn) {
 			return false, nil
 		}
-		if len(r.Attached) >= maxAttached {
-			return false, awsapi.Errorf("LimitExceeded", "Cannot exceed quota for PoliciesPerRole: %d", maxAttached)
+		if len(i.Attached) >= maxAttached {
+			return false, awsapi.Errorf("LimitExceeded", "Cannot exceed quota for PoliciesPer%s: %d", c.title(), maxAttached)
 		}
-		r.Attached = append(r.Attached, *in.PolicyArn)
+		i.Attached = append(i.Attached, arn)
 		return true, nil
 	})
 }
 
-func (s *Service) putRolePermissionsBoundary(ctx context.Context, in *api.PutRolePermissionsBoundaryRequest) (*api.PutRolePermissionsBoundaryOutput, error) {
-	return nil, s.useOfPolicy(ctx, *in.RoleName, *in.PermissionsBoundary, func(r *roleRecord) (bool, error) {
-		r.Boundary = *in.PermissionsBoundary
-		return true, nil
-	})
-}
-
-func (s *Service) detachRolePolicy(ctx context.Context, in *api.DetachRolePolicyRequest) (*api.DetachRolePolicyOutput, error) {
-	_, err := s.changeRole(ctx, in.RoleName, func(r *roleRecord) error {
-		at := slices.Index(r.Attached, *in.PolicyArn)
+func (c *collection[T]) detach(ctx context.Context, name, arn string) error {
+	_, err := c.change(ctx, name, func(v *T) error {
+		i := c.common(v)
+		at := slices.Index(i.Attached, arn)
 		if at < 0 {
-			return noSuchPolicy(*in.PolicyArn)
+			return noSuchPolicy(arn)
 		}
-		r.Attached = slices.Delete(r.Attached, at, at+1)
+		i.Attached = slices.Delete(i.Attached, at, at+1)
 		return nil
 	})
-	return nil, err
+	return err
+}
+
+func (c *collection[T]) putBoundary(ctx context.Context, name, arn string) error {
+	return c.use(ctx, name, arn, func(i *identity) (bool, error) {
+		i.Boundary = arn
+		return true, nil
+	})
+}
+
+func (c *collection[T]) deleteBoundary(ctx context.Context, name string) error {
+	_, err := c.change(ctx, name, func(v *T) error {
+		c.common(v).Boundary = ""
+		return nil
+	})
+	return err
+}
+
+// attached is a page of what is attached to an identity.
+func (c *collection[T]) attached(ctx context.Context, name string, path, marker *string, maxItems *int32) (page[api.AttachedPolicy], error) {
+	v, err := c.get(scopeOf(ctx), name)
+	if err != nil {
+		return page[api.AttachedPolicy]{}, err
+	}
+	arns := slices.DeleteFunc(slices.Clone(c.common(v).Attached), func(arn string) bool {
+		return !strings.HasPrefix(pathOfARN(arn), value(path))
+	})
+	slices.Sort(arns)
+	p, err := paginate(arns, func(arn string) string { return arn }, marker, maxItems)
+	if err != nil {
+		return page[api.AttachedPolicy]{}, err
+	}
+	shown := page[api.AttachedPolicy]{items: []api.AttachedPolicy{}, truncated: p.truncated, marker: p.marker}
+	for _, arn := range p.items {
+		shown.items = append(shown.items, api.AttachedPolicy{PolicyName: new(nameOfARN(arn)), PolicyArn: new(arn)})
+	}
+	return shown, nil
 }
 
 // pathOfARN is the path of a policy or role: what stands between the resource's type and its name.
@@ -78,56 +108,41 @@ func pathOfARN(arn string) string {
 
 func nameOfARN(arn string) string { return arn[strings.LastIndex(arn, "/")+1:] }
 
+func (s *Service) attachRolePolicy(ctx context.Context, in *api.AttachRolePolicyRequest) (*api.AttachRolePolicyOutput, error) {
+	return nil, s.roles.attach(ctx, *in.RoleName, *in.PolicyArn)
+}
+
+func (s *Service) detachRolePolicy(ctx context.Context, in *api.DetachRolePolicyRequest) (*api.DetachRolePolicyOutput, error) {
+	return nil, s.roles.detach(ctx, *in.RoleName, *in.PolicyArn)
+}
+
 func (s *Service) listAttachedRolePolicies(ctx context.Context, in *api.ListAttachedRolePoliciesRequest) (*api.ListAttachedRolePoliciesResponse, error) {
-	r, err := s.role(scopeOf(ctx), *in.RoleName)
-	if err != nil {
-		return nil, err
-	}
-	arns := slices.DeleteFunc(slices.Clone(r.Attached), func(arn string) bool {
-		return !strings.HasPrefix(pathOfARN(arn), value(in.PathPrefix))
-	})
-	slices.Sort(arns)
-	p, err := paginate(arns, func(arn string) string { return arn }, in.Marker, in.MaxItems)
-	if err != nil {
-		return nil, err
-	}
-	out := &api.ListAttachedRolePoliciesResponse{AttachedPolicies: []api.AttachedPolicy{}, IsTruncated: p.truncated, Marker: p.marker}
-	for _, arn := range p.items {
-		out.AttachedPolicies = append(out.AttachedPolicies, api.AttachedPolicy{PolicyName: new(nameOfARN(arn)), PolicyArn: new(arn)})
-	}
-	return out, nil
+	p, err := s.roles.attached(ctx, *in.RoleName, in.PathPrefix, in.Marker, in.MaxItems)
+	return &api.ListAttachedRolePoliciesResponse{AttachedPolicies: p.items, IsTruncated: p.truncated, Marker: p.marker}, err
 }
 
-// listEntitiesForPolicy knows roles alone: users and groups are not kept here, so their lists are empty.
-func (s *Service) listEntitiesForPolicy(ctx context.Context, in *api.ListEntitiesForPolicyRequest) (*api.ListEntitiesForPolicyResponse, error) {
-	scope := scopeOf(ctx)
-	if _, err := s.policy(scope, *in.PolicyArn); err != nil {
-		return nil, err
-	}
-	roles := slices.DeleteFunc(s.rolesBelow(scope, value(in.PathPrefix)), func(r *roleRecord) bool { return !uses(r, in) })
-	p, err := paginate(roles, roleName, in.Marker, in.MaxItems)
-	if err != nil {
-		return nil, err
-	}
-	out := &api.ListEntitiesForPolicyResponse{
-		PolicyGroups: []api.PolicyGroup{}, PolicyUsers: []api.PolicyUser{}, PolicyRoles: []api.PolicyRole{},
-		IsTruncated: p.truncated, Marker: p.marker,
-	}
-	for _, r := range p.items {
-		out.PolicyRoles = append(out.PolicyRoles, api.PolicyRole{RoleName: &r.Name, RoleId: &r.ID})
-	}
-	return out, nil
+func (s *Service) attachUserPolicy(ctx context.Context, in *api.AttachUserPolicyRequest) (*api.AttachUserPolicyOutput, error) {
+	return nil, s.users.attach(ctx, *in.UserName, *in.PolicyArn)
 }
 
-func uses(r *roleRecord, in *api.ListEntitiesForPolicyRequest) bool {
-	attached := slices.Contains(r.Attached, *in.PolicyArn)
-	boundary := r.Boundary == *in.PolicyArn
-	switch value(in.PolicyUsageFilter) {
-	case "PermissionsPolicy":
-		boundary = false
-	case "PermissionsBoundary":
-		attached = false
-	}
-	kind := value(in.EntityFilter)
-	return (kind == "" || kind == "Role") && (attached || boundary)
+func (s *Service) detachUserPolicy(ctx context.Context, in *api.DetachUserPolicyRequest) (*api.DetachUserPolicyOutput, error) {
+	return nil, s.users.detach(ctx, *in.UserName, *in.PolicyArn)
+}
+
+func (s *Service) listAttachedUserPolicies(ctx context.Context, in *api.ListAttachedUserPoliciesRequest) (*api.ListAttachedUserPoliciesResponse, error) {
+	p, err := s.users.attached(ctx, *in.UserName, in.PathPrefix, in.Marker, in.MaxItems)
+	return &api.ListAttachedUserPoliciesResponse{AttachedPolicies: p.items, IsTruncated: p.truncated, Marker: p.marker}, err
+}
+
+func (s *Service) attachGroupPolicy(ctx context.Context, in *api.AttachGroupPolicyRequest) (*api.AttachGroupPolicyOutput, error) {
+	return nil, s.groups.attach(ctx, *in.GroupName, *in.PolicyArn)
+}
+
+func (s *Service) detachGroupPolicy(ctx context.Context, in *api.DetachGroupPolicyRequest) (*api.DetachGroupPolicyOutput, error) {
+	return nil, s.groups.detach(ctx, *in.GroupName, *in.PolicyArn)
+}
+
+func (s *Service) listAttachedGroupPolicies(ctx context.Context, in *api.ListAttachedGroupPoliciesRequest) (*api.ListAttachedGroupPoliciesResponse, error) {
+	p, err := s.groups.attached(ctx, *in.GroupName, in.PathPrefix, in.Marker, in.MaxItems)
+	return &api.ListAttachedGroupPoliciesResponse{AttachedPolicies: p.items, IsTruncated: p.truncated, Marker: p.marker}, err
 }

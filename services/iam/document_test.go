@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"hotaru/awsapi"
+	"hotaru/policy"
 )
 
 func TestIdentityPolicyRefusals(t *testing.T) {
@@ -91,9 +92,11 @@ func TestTrusts(t *testing.T) {
 		{"another service", `{"Effect":"Allow","Principal":{"Service":"ec2.amazonaws.com"},"Action":"sts:AssumeRole"}`, false},
 		{"another action", `{"Effect":"Allow","Principal":{"Service":"lambda.amazonaws.com"},"Action":"sts:TagSession"}`, false},
 		{"an account", `{"Effect":"Allow","Principal":{"AWS":"123456789012"},"Action":"sts:AssumeRole"}`, false},
+		{"another condition", `{"Effect":"Allow","Principal":{"Service":"lambda.amazonaws.com"},"Action":"sts:Assume*","Condition":{"StringEquals":{"aws:SourceAccount":"1"}}}`, true},
+		{"all but others", `{"Effect":"Allow","NotPrincipal":{"AWS":"123456789012"},"Action":"sts:AssumeRole"}`, false},
 		{"denied", `{"Effect":"Allow","Principal":{"Service":"lambda.amazonaws.com"},"Action":"sts:AssumeRole"},{"Effect":"Deny","Principal":"*","Action":"*"}`, false},
 	} {
-		if got := trusts(`{"Version":"2012-10-17","Statement":[`+c.statements+`]}`, lambda); got != c.want {
+		if got := trusts(compiled(`{"Version":"2012-10-17","Statement":[`+c.statements+`]}`), lambda); got != c.want {
 			t.Errorf("%s: %v", c.name, got)
 		}
 	}
@@ -132,6 +135,8 @@ func FuzzDocuments(f *testing.F) {
 		if checkTrustPolicy(text) != nil && documentSize(text) > len(text) {
 			t.Errorf("a size of %d for %d bytes", documentSize(text), len(text))
 		}
-		trusts(text, "lambda.amazonaws.com")
+		if d, err := policy.Parse(text); err == nil {
+			trusts(d, "lambda.amazonaws.com")
+		}
 	})
 }

@@ -14,6 +14,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	client "github.com/aws/aws-sdk-go-v2/service/iam"
@@ -25,8 +26,10 @@ import (
 	"hotaru/awsapi"
 	"hotaru/awsapi/server"
 	"hotaru/awsapi/sigv4"
+	"hotaru/policy"
 	"hotaru/services/iam"
 	"hotaru/store/pebble"
+	"hotaru/store/seal"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -52,7 +55,11 @@ func newHouse(t *testing.T, dir string) *house {
 	if err != nil {
 		t.Fatal(err)
 	}
-	service, err := iam.Open(t.Context(), state)
+	sealer, err := seal.Open(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	service, err := iam.Open(t.Context(), state, sealer)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -472,19 +479,24 @@ func TestConcurrentChanges(t *testing.T) {
 func TestWhatOthersRead(t *testing.T) {
 	h := newHouse(t, t.TempDir())
 	scope := awsapi.Scope{Partition: "aws", Account: account, Region: "eu-west-1"}
-	if _, err := h.service.Role(scope, "worker"); err == nil {
+	if _, ok := h.service.Role(scope, "worker"); ok {
 		t.Error("a missing role was read")
 	}
 	h.role("worker")
 	must(h.PutRolePolicy(t.Context(), &client.PutRolePolicyInput{RoleName: new("worker"), PolicyName: new("read"), PolicyDocument: new(readBucket)}))(t)
 	h.attach("worker", basic)
-	role, err := h.service.Role(scope, "worker")
-	if err != nil {
-		t.Fatal(err)
+	role, ok := h.service.Role(scope, "worker")
+	if !ok {
+		t.Fatal("the role is not there")
 	}
-	if len(role.Policies) != 2 || role.Policies[0] != readBucket || !strings.Contains(role.Policies[1], "logs:PutLogEvents") {
-		t.Errorf("policies: %q", role.Policies)
+	allows := func(action string) bool {
+		return policy.Evaluate(policy.Policies{Identity: role.Policies}, &policy.Request{Action: action, Resource: "arn:aws:s3:::a b/x"}).Allowed
 	}
+	if len(role.Policies) != 2 || !allows("s3:GetObject") || !allows("logs:PutLogEvents") || allows("s3:PutObject") {
+		t.Errorf("%d policies, or they allow something else", len(role.Policies))
+	}
+	same(t, "trust", true, role.Trust != nil)
+	same(t, "session", time.Hour, role.MaxSession)
 	other := scope
 	other.Account = "999999999999"
 	for _, c := range []struct {

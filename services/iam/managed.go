@@ -4,8 +4,9 @@ import (
 	"crypto/sha256"
 	"encoding/base32"
 	"encoding/json"
-	"strings"
 	"time"
+
+	"hotaru/policy"
 )
 
 // awsPolicy is one of the policies that AWS provides. Each allows its actions; where AWS's own document has grown
@@ -98,16 +99,25 @@ func allAWSManaged(partition string) []*policyRecord {
 
 // awsManaged is nil for an ARN that is none of AWS's.
 func awsManaged(partition, arn string) *policyRecord {
-	rest, ok := strings.CutPrefix(arn, "arn:"+partition+":iam::aws:policy")
+	name, ok := awsName(partition, arn)
 	if !ok {
 		return nil
 	}
 	for _, p := range awsPolicies() {
-		if rest == p.path+p.name {
+		if name == p.path+p.name {
 			return p.record(partition)
 		}
 	}
 	return nil
+}
+
+// managedDocuments are AWS's own policies, compiled, by path and name.
+func managedDocuments() map[string]*policy.Document {
+	documents := map[string]*policy.Document{}
+	for _, p := range awsPolicies() {
+		documents[p.path+p.name] = compiled(p.document())
+	}
+	return documents
 }
 
 // record has an identifier and a date that never change, since Terraform keeps what it sees.

@@ -10,6 +10,7 @@ import (
 
 	"hotaru/awsapi"
 	api "hotaru/awsapi/iam"
+	"hotaru/policy"
 	"hotaru/store"
 )
 
@@ -33,6 +34,9 @@ type policyRecord struct {
 	Default     int             `json:"default"`
 	// Last is the number of the newest version ever made; numbers are not given again.
 	Last int `json:"last"`
+
+	// document is the default version, compiled; views alone have it.
+	document *policy.Document
 }
 
 type policyVersion struct {
@@ -162,22 +166,37 @@ func (s *Service) createPolicy(ctx context.Context, in *api.CreatePolicyRequest)
 // usage counts who uses a policy.
 type usage struct{ attached, boundary int32 }
 
-// usages counts for all policies of an account at once.
-func usages(roles []*roleRecord) map[string]usage {
+// usages counts for all policies at once.
+func usages(identities []*identity) map[string]usage {
 	counts := map[string]usage{}
-	for _, r := range roles {
-		for _, arn := range r.Attached {
+	for _, i := range identities {
+		for _, arn := range i.Attached {
 			u := counts[arn]
 			u.attached++
 			counts[arn] = u
 		}
-		if r.Boundary != "" {
-			u := counts[r.Boundary]
+		if i.Boundary != "" {
+			u := counts[i.Boundary]
 			u.boundary++
-			counts[r.Boundary] = u
+			counts[i.Boundary] = u
 		}
 	}
 	return counts
+}
+
+// usages counts what the account's roles, users and groups use; fresh reads them from the store.
+func (s *Service) usages(ctx context.Context, scope awsapi.Scope, fresh bool) (map[string]usage, error) {
+	var all []*identity
+	for _, read := range []func(context.Context, awsapi.Scope, bool) ([]*identity, error){
+		s.roles.identities, s.users.identities, s.groups.identities,
+	} {
+		identities, err := read(ctx, scope, fresh)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, identities...)
+	}
+	return usages(all), nil
 }
 
 // show is the policy as GetPolicy answers it.
@@ -195,7 +214,10 @@ func (s *Service) getPolicy(ctx context.Context, in *api.GetPolicyRequest) (*api
 	if err != nil {
 		return nil, err
 	}
-	counts := usages(s.rolesBelow(scope, ""))
+	counts, err := s.usages(ctx, scope, false)
+	if err != nil {
+		return nil, err
+	}
 	return &api.GetPolicyResponse{Policy: p.show(counts[p.ARN])}, nil
 }
 
@@ -209,7 +231,10 @@ func (s *Service) listPolicies(ctx context.Context, in *api.ListPoliciesRequest)
 	if value(in.Scope) != "Local" {
 		all = append(all, allAWSManaged(scope.Partition)...)
 	}
-	counts := usages(s.rolesBelow(scope, ""))
+	counts, err := s.usages(ctx, scope, false)
+	if err != nil {
+		return nil, err
+	}
 	all = slices.DeleteFunc(all, func(p *policyRecord) bool { return !listed(p, counts[p.ARN], in) })
 	slices.SortFunc(all, func(a, b *policyRecord) int { return cmp.Compare(a.ARN, b.ARN) })
 	page, err := paginate(all, func(p *policyRecord) string { return p.ARN }, in.Marker, in.MaxItems)
@@ -249,11 +274,11 @@ func (s *Service) deletePolicy(ctx context.Context, in *api.DeletePolicyRequest)
 			return err
 		}
 		// Not from the view: whoever attached the policy before this revision of it must be among them.
-		roles, err := list[roleRecord](ctx, s, prefix(scope, kindRole))
+		used, err := s.usages(ctx, scope, true)
 		switch {
 		case err != nil:
 			return err
-		case usages(roles)[p.ARN] != usage{}:
+		case used[p.ARN] != usage{}:
 			return awsapi.Errorf("DeleteConflict", "Cannot delete a policy attached to entities.")
 		case len(p.Versions) > 1:
 			return awsapi.Errorf("DeleteConflict", "This policy has more than one version. Before you delete a policy, "+
@@ -264,9 +289,9 @@ func (s *Service) deletePolicy(ctx context.Context, in *api.DeletePolicyRequest)
 	})
 }
 
-// commitWithPolicy commits a role that begins to use a policy, if the policy is there and stays as it is meanwhile:
+// commitWithPolicy commits an identity that begins to use a policy, if the policy is there and stays as it is meanwhile:
 // deleting it expects a revision that this commit replaces.
-func (s *Service) commitWithPolicy(ctx context.Context, scope awsapi.Scope, arn string, role store.Change) error {
+func (s *Service) commitWithPolicy(ctx context.Context, scope awsapi.Scope, arn string, user store.Change) error {
 	p, revision, err := s.loadPolicy(ctx, scope, arn)
 	if isNoSuchEntity(err) {
 		return awsapi.Errorf("NoSuchEntity", "Policy %s does not exist or is not attachable.", arn)
@@ -275,12 +300,12 @@ func (s *Service) commitWithPolicy(ctx context.Context, scope awsapi.Scope, arn 
 		return err
 	}
 	if revision == 0 {
-		return s.commit(ctx, role)
+		return s.commit(ctx, user)
 	}
 	k, _ := policyKey(scope, arn)
 	touch, err := put(k, p, store.At(revision))
 	if err != nil {
 		return err
 	}
-	return s.commit(ctx, role, touch)
+	return s.commit(ctx, user, touch)
 }

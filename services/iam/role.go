@@ -2,85 +2,32 @@ package iam
 
 import (
 	"context"
-	"fmt"
-	"slices"
-	"strings"
-	"time"
 
 	"hotaru/awsapi"
 	api "hotaru/awsapi/iam"
+	"hotaru/policy"
 	"hotaru/store"
 )
 
 const (
 	kindRole           = "iam-role"
 	maxTrustSize       = 2048
+	maxRoleInline      = 10240
 	defaultMaxDuration = 3600
 )
 
 // roleRecord is what the store holds of a role.
 type roleRecord struct {
-	Name        string            `json:"name"`
-	ID          string            `json:"id"`
-	Path        string            `json:"path"`
-	Created     time.Time         `json:"created"`
-	Trust       string            `json:"trust"`
-	Description string            `json:"description,omitempty"`
-	MaxDuration int32             `json:"maxDuration"`
-	Boundary    string            `json:"boundary,omitempty"`
-	Tags        []tag             `json:"tags,omitempty"`
-	Inline      map[string]string `json:"inline,omitempty"`
-	// Attached are ARNs of managed policies, in the order of attaching.
-	Attached []string `json:"attached,omitempty"`
+	identity
+	Trust       string `json:"trust"`
+	Description string `json:"description,omitempty"`
+	MaxDuration int32  `json:"maxDuration"`
+
+	// trust is the trust policy, compiled; views alone have it.
+	trust *policy.Document
 }
 
-func noSuchRole(name string) error {
-	return awsapi.Errorf("NoSuchEntity", "The role with name %s cannot be found.", name)
-}
-
-func (r *roleRecord) arn(scope awsapi.Scope) string {
-	return fmt.Sprintf("arn:%s:iam::%s:role%s%s", scope.Partition, scope.Account, r.Path, r.Name)
-}
-
-// role is a role that must be there, as the view has it: shared, not to be changed.
-func (s *Service) role(scope awsapi.Scope, name string) (*roleRecord, error) {
-	item, found := s.roles.Get(key(scope, kindRole, name))
-	if !found {
-		return nil, noSuchRole(name)
-	}
-	return item.Value, nil
-}
-
-// loadRole reads a role that must be there from the store, for a change.
-func (s *Service) loadRole(ctx context.Context, scope awsapi.Scope, name string) (*roleRecord, store.Revision, error) {
-	r, revision, found, err := load[roleRecord](ctx, s, key(scope, kindRole, name))
-	if err == nil && !found {
-		err = noSuchRole(name)
-	}
-	return r, revision, err
-}
-
-// changeRole stores what change makes of the role, as often as somebody else was faster.
-func (s *Service) changeRole(ctx context.Context, name *string, change func(*roleRecord) error) (*roleRecord, error) {
-	scope := scopeOf(ctx)
-	var changed *roleRecord
-	err := retry(ctx, func() error {
-		r, revision, err := s.loadRole(ctx, scope, *name)
-		if err != nil {
-			return err
-		}
-		if err := change(r); err != nil {
-			return err
-		}
-		changed = r
-		update, err := put(key(scope, kindRole, *name), r, store.At(revision))
-		if err != nil {
-			return err
-		}
-		return s.commit(ctx, update)
-	})
-	return changed, err
-}
+func commonRole(r *roleRecord) *identity { return &r.identity }
 
 func (s *Service) createRole(ctx context.Context, in *api.CreateRoleRequest) (*api.CreateRoleResponse, error) {
 	scope := scopeOf(ctx)
@@ -92,32 +39,17 @@ func (s *Service) createRole(ctx context.Context, in *api.CreateRoleRequest) (*a
 		return nil, err
 	}
 	r := &roleRecord{
-		Name: *in.RoleName, ID: newID("AROA"), Path: pathOr(in.Path), Created: instant(), Trust: *in.AssumeRolePolicyDocument,
-		Description: value(in.Description), MaxDuration: defaultMaxDuration, Boundary: value(in.PermissionsBoundary), Tags: tags,
+		identity: newIdentity("AROA", *in.RoleName, in.Path), Trust: *in.AssumeRolePolicyDocument,
+		Description: value(in.Description), MaxDuration: defaultMaxDuration,
 	}
+	r.Boundary, r.Tags = value(in.PermissionsBoundary), tags
 	if in.MaxSessionDuration != nil {
 		r.MaxDuration = *in.MaxSessionDuration
 	}
-	create, err := put(key(scope, kindRole, r.Name), r, store.Absent())
-	if err != nil {
+	if err := s.roles.create(ctx, r); err != nil {
 		return nil, err
 	}
-	err = retry(ctx, func() error {
-		_, _, found, err := load[roleRecord](ctx, s, create.Key)
-		switch {
-		case err != nil:
-			return err
-		case found:
-			return awsapi.Errorf("EntityAlreadyExists", "Role with name %s already exists.", r.Name)
-		case r.Boundary == "":
-			return s.commit(ctx, create)
-		}
-		return s.commitWithPolicy(ctx, scope, r.Boundary, create)
-	})
-	if err != nil {
-		return nil, err
-	}
-	role := r.show(scope)
+	role := s.showRole(scope, r)
 	role.MaxSessionDuration, role.RoleLastUsed = nil, nil
 	return &api.CreateRoleResponse{Role: role}, nil
 }
@@ -132,73 +64,65 @@ func checkTrust(text string) error {
 	return nil
 }
 
-// show is the role as GetRole answers it.
-func (r *roleRecord) show(scope awsapi.Scope) *api.Role {
+// showRole is the role as GetRole answers it.
+func (s *Service) showRole(scope awsapi.Scope, r *roleRecord) *api.Role {
 	role := &api.Role{
-		Path: &r.Path, RoleName: &r.Name, RoleId: &r.ID, Arn: new(r.arn(scope)), CreateDate: &r.Created,
+		Path: &r.Path, RoleName: &r.Name, RoleId: &r.ID, Arn: new(s.roles.arn(scope, &r.identity)), CreateDate: &r.Created,
 		AssumeRolePolicyDocument: escaped(r.Trust), Description: optional(r.Description),
 		MaxSessionDuration: &r.MaxDuration, Tags: showTags(r.Tags), RoleLastUsed: &api.RoleLastUsed{},
 	}
-	if r.Boundary != "" {
-		role.PermissionsBoundary = &api.AttachedPermissionsBoundary{
-			PermissionsBoundaryType: new("Policy"), PermissionsBoundaryArn: &r.Boundary}
-	}
+	role.PermissionsBoundary = showBoundary(&r.identity)
 	return role
+}
+
+func showBoundary(i *identity) *api.AttachedPermissionsBoundary {
+	if i.Boundary == "" {
+		return nil
+	}
+	return &api.AttachedPermissionsBoundary{PermissionsBoundaryType: new("Policy"), PermissionsBoundaryArn: &i.Boundary}
 }
 
 func (s *Service) getRole(ctx context.Context, in *api.GetRoleRequest) (*api.GetRoleResponse, error) {
 	scope := scopeOf(ctx)
-	r, err := s.role(scope, *in.RoleName)
+	r, err := s.roles.get(scope, *in.RoleName)
 	if err != nil {
 		return nil, err
 	}
-	return &api.GetRoleResponse{Role: r.show(scope)}, nil
+	return &api.GetRoleResponse{Role: s.showRole(scope, r)}, nil
 }
 
 // listRoles answers the subset of a role's attributes that IAM's lists have.
 func (s *Service) listRoles(ctx context.Context, in *api.ListRolesRequest) (*api.ListRolesResponse, error) {
 	scope := scopeOf(ctx)
-	p, err := paginate(s.rolesBelow(scope, value(in.PathPrefix)), roleName, in.Marker, in.MaxItems)
+	p, err := paginate(s.roles.below(scope, value(in.PathPrefix)), s.roles.folded, in.Marker, in.MaxItems)
 	if err != nil {
 		return nil, err
 	}
 	out := &api.ListRolesResponse{Roles: []api.Role{}, IsTruncated: p.truncated, Marker: p.marker}
 	for _, r := range p.items {
-		role := r.show(scope)
+		role := s.showRole(scope, r)
 		role.Tags, role.PermissionsBoundary, role.RoleLastUsed = nil, nil, nil
 		out.Roles = append(out.Roles, *role)
 	}
 	return out, nil
 }
 
-func roleName(r *roleRecord) string { return strings.ToLower(r.Name) }
-
-// rolesBelow are all of the account's below a path, sorted by name.
-func (s *Service) rolesBelow(scope awsapi.Scope, path string) []*roleRecord {
-	roles := seen(s.roles, prefix(scope, kindRole))
-	roles = slices.DeleteFunc(roles, func(r *roleRecord) bool { return !strings.HasPrefix(r.Path, path) })
-	slices.SortFunc(roles, func(a, b *roleRecord) int { return strings.Compare(roleName(a), roleName(b)) })
-	return roles
-}
-
 func (s *Service) deleteRole(ctx context.Context, in *api.DeleteRoleRequest) (*api.DeleteRoleOutput, error) {
 	scope := scopeOf(ctx)
 	return nil, retry(ctx, func() error {
-		r, revision, err := s.loadRole(ctx, scope, *in.RoleName)
-		switch {
-		case err != nil:
+		r, revision, err := s.roles.load(ctx, scope, *in.RoleName)
+		if err != nil {
 			return err
-		case len(r.Attached) > 0:
-			return awsapi.Errorf("DeleteConflict", "Cannot delete entity, must detach all policies first.")
-		case len(r.Inline) > 0:
-			return awsapi.Errorf("DeleteConflict", "Cannot delete entity, must delete policies first.")
+		}
+		if err := r.deletable(); err != nil {
+			return err
 		}
 		return s.commit(ctx, store.Change{Key: key(scope, kindRole, r.Name), Delete: true, Expect: store.At(revision)})
 	})
 }
 
 func (s *Service) updateRole(ctx context.Context, in *api.UpdateRoleRequest) (*api.UpdateRoleResponse, error) {
-	_, err := s.changeRole(ctx, in.RoleName, func(r *roleRecord) error {
+	_, err := s.roles.change(ctx, *in.RoleName, func(r *roleRecord) error {
 		if in.Description != nil {
 			r.Description = *in.Description
 		}
@@ -211,36 +135,36 @@ func (s *Service) updateRole(ctx context.Context, in *api.UpdateRoleRequest) (*a
 }
 
 func (s *Service) updateRoleDescription(ctx context.Context, in *api.UpdateRoleDescriptionRequest) (*api.UpdateRoleDescriptionResponse, error) {
-	r, err := s.changeRole(ctx, in.RoleName, func(r *roleRecord) error {
+	r, err := s.roles.change(ctx, *in.RoleName, func(r *roleRecord) error {
 		r.Description = value(in.Description)
 		return nil
 	})
 	if err != nil {
 		return nil, err
 	}
-	return &api.UpdateRoleDescriptionResponse{Role: r.show(scopeOf(ctx))}, nil
+	return &api.UpdateRoleDescriptionResponse{Role: s.showRole(scopeOf(ctx), r)}, nil
 }
 
 func (s *Service) updateAssumeRolePolicy(ctx context.Context, in *api.UpdateAssumeRolePolicyRequest) (*api.UpdateAssumeRolePolicyOutput, error) {
-	_, err := s.changeRole(ctx, in.RoleName, func(r *roleRecord) error {
+	_, err := s.roles.change(ctx, *in.RoleName, func(r *roleRecord) error {
 		r.Trust = *in.PolicyDocument
 		return checkTrust(r.Trust)
 	})
 	return nil, err
 }
 
+func (s *Service) putRolePermissionsBoundary(ctx context.Context, in *api.PutRolePermissionsBoundaryRequest) (*api.PutRolePermissionsBoundaryOutput, error) {
+	return nil, s.roles.putBoundary(ctx, *in.RoleName, *in.PermissionsBoundary)
+}
+
 func (s *Service) deleteRolePermissionsBoundary(ctx context.Context, in *api.DeleteRolePermissionsBoundaryRequest) (*api.DeleteRolePermissionsBoundaryOutput, error) {
-	_, err := s.changeRole(ctx, in.RoleName, func(r *roleRecord) error {
-		r.Boundary = ""
-		return nil
-	})
-	return nil, err
+	return nil, s.roles.deleteBoundary(ctx, *in.RoleName)
 }
 
 // listInstanceProfilesForRole is always empty: instance profiles belong to EC2, which is not here. Terraform asks
 // before it deletes a role.
 func (s *Service) listInstanceProfilesForRole(ctx context.Context, in *api.ListInstanceProfilesForRoleRequest) (*api.ListInstanceProfilesForRoleResponse, error) {
-	if _, err := s.role(scopeOf(ctx), *in.RoleName); err != nil {
+	if _, err := s.roles.get(scopeOf(ctx), *in.RoleName); err != nil {
 		return nil, err
 	}
 	return &api.ListInstanceProfilesForRoleResponse{InstanceProfiles: []api.InstanceProfile{}, IsTruncated: new(false)}, nil

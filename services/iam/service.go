@@ -12,43 +12,89 @@ import (
 
 	"hotaru/awsapi"
 	api "hotaru/awsapi/iam"
+	"hotaru/policy"
 	"hotaru/store"
 )
+
+// Sealer seals secrets at rest; *seal.Sealer is one. A value opens only in the place it was sealed for.
+type Sealer interface {
+	Seal(place string, plain []byte) []byte
+	Unseal(place string, sealed []byte) ([]byte, error)
+}
 
 // Service answers IAM's operations. Reads are answered from memory; a change reads the store, and returns when the
 // views show it.
 type Service struct {
 	state    store.State
-	roles    *store.View[*roleRecord]
+	sealer   Sealer
+	roles    *collection[roleRecord]
+	users    *collection[userRecord]
+	groups   *collection[groupRecord]
 	policies *store.View[*policyRecord]
+	keys     *store.View[*keyRecord]
+	uses     *keyUses
+	// managed are the documents of AWS's own policies, by path and name.
+	managed map[string]*policy.Document
+	// views follow the store, by the kind of their records.
+	views map[string]view
 }
 
-// Open reads all roles and policies and follows their changes until Close. The state must outlive it.
-func Open(ctx context.Context, state store.State) (*Service, error) {
-	s := &Service{
-		state:    state,
-		roles:    store.NewView(state, store.NewPrefix(kindRole), decode[roleRecord]),
-		policies: store.NewView(state, store.NewPrefix(kindPolicy), decode[policyRecord]),
+// view is a store.View of any type.
+type view interface {
+	Start(ctx context.Context) error
+	Close()
+	Wait(ctx context.Context, revision store.Revision) error
+	Failed() <-chan struct{}
+}
+
+func (s *Service) follow(kind string, v view) { s.views[kind] = v }
+
+// Open reads everything and follows its changes until Close. The state must outlive it.
+func Open(ctx context.Context, state store.State, sealer Sealer) (*Service, error) {
+	s := &Service{state: state, sealer: sealer, views: map[string]view{}, managed: managedDocuments()}
+	s.roles = newCollection(s, kindRole, "role", maxRoleInline, commonRole, func(r *roleRecord) { r.trust = compiled(r.Trust) })
+	s.users = newCollection(s, kindUser, "user", maxUserInline, commonUser, func(*userRecord) {})
+	s.groups = newCollection(s, kindGroup, "group", maxGroupInline, commonGroup, func(*groupRecord) {})
+	s.policies = store.NewView(state, store.NewPrefix(kindPolicy), func(r store.Record) (*policyRecord, error) {
+		p, err := decode[policyRecord](r)
+		if err == nil {
+			p.document = compiled(p.defaultDocument())
+		}
+		return p, err
+	})
+	s.keys = store.NewView(state, store.NewPrefix(kindKey), decode[keyRecord])
+	s.follow(kindPolicy, s.policies)
+	s.follow(kindKey, s.keys)
+	s.uses = newKeyUses(s)
+	for kind, v := range s.views {
+		if err := v.Start(ctx); err != nil {
+			s.closeViews()
+			return nil, fmt.Errorf("iam: reading %s: %w", kind, err)
+		}
 	}
-	if err := s.roles.Start(ctx); err != nil {
-		return nil, fmt.Errorf("iam: reading roles: %w", err)
-	}
-	if err := s.policies.Start(ctx); err != nil {
-		s.roles.Close()
-		return nil, fmt.Errorf("iam: reading policies: %w", err)
-	}
+	s.uses.start()
 	return s, nil
 }
 
-// Close stops following the store.
+// Close stops following the store, after what is known of the use of access keys was written.
 func (s *Service) Close() {
-	s.roles.Close()
-	s.policies.Close()
+	s.uses.close()
+	s.closeViews()
+}
+
+func (s *Service) closeViews() {
+	for _, v := range s.views {
+		v.Close()
+	}
 }
 
 // Failed are closed when the store can no longer be followed, by Close too. What is read after that is old.
 func (s *Service) Failed() []<-chan struct{} {
-	return []<-chan struct{}{s.roles.Failed(), s.policies.Failed()}
+	var failed []<-chan struct{}
+	for _, v := range s.views {
+		failed = append(failed, v.Failed())
+	}
+	return failed
 }
 
 // Handlers are the operations that are built.
@@ -71,6 +117,26 @@ func (s *Service) Handlers() api.Handlers {
 		CreatePolicyVersion: s.createPolicyVersion, GetPolicyVersion: s.getPolicyVersion,
 		ListPolicyVersions: s.listPolicyVersions, SetDefaultPolicyVersion: s.setDefaultPolicyVersion,
 		DeletePolicyVersion: s.deletePolicyVersion,
+
+		CreateUser: s.createUser, GetUser: s.getUser, ListUsers: s.listUsers, UpdateUser: s.updateUser, DeleteUser: s.deleteUser,
+		PutUserPermissionsBoundary:    s.putUserPermissionsBoundary,
+		DeleteUserPermissionsBoundary: s.deleteUserPermissionsBoundary,
+		PutUserPolicy:                 s.putUserPolicy, GetUserPolicy: s.getUserPolicy,
+		ListUserPolicies: s.listUserPolicies, DeleteUserPolicy: s.deleteUserPolicy,
+		AttachUserPolicy: s.attachUserPolicy, DetachUserPolicy: s.detachUserPolicy,
+		ListAttachedUserPolicies: s.listAttachedUserPolicies,
+		TagUser:                  s.tagUser, UntagUser: s.untagUser, ListUserTags: s.listUserTags,
+
+		CreateAccessKey: s.createAccessKey, ListAccessKeys: s.listAccessKeys, UpdateAccessKey: s.updateAccessKey,
+		DeleteAccessKey: s.deleteAccessKey, GetAccessKeyLastUsed: s.getAccessKeyLastUsed,
+
+		CreateGroup: s.createGroup, GetGroup: s.getGroup, ListGroups: s.listGroups, UpdateGroup: s.updateGroup,
+		DeleteGroup: s.deleteGroup, AddUserToGroup: s.addUserToGroup, RemoveUserFromGroup: s.removeUserFromGroup,
+		ListGroupsForUser: s.listGroupsForUser,
+		PutGroupPolicy:    s.putGroupPolicy, GetGroupPolicy: s.getGroupPolicy,
+		ListGroupPolicies: s.listGroupPolicies, DeleteGroupPolicy: s.deleteGroupPolicy,
+		AttachGroupPolicy: s.attachGroupPolicy, DetachGroupPolicy: s.detachGroupPolicy,
+		ListAttachedGroupPolicies: s.listAttachedGroupPolicies,
 
 		TagRole: s.tagRole, UntagRole: s.untagRole, ListRoleTags: s.listRoleTags,
 		TagPolicy: s.tagPolicy, UntagPolicy: s.untagPolicy, ListPolicyTags: s.listPolicyTags,
@@ -175,11 +241,8 @@ func (s *Service) commit(ctx context.Context, changes ...store.Change) error {
 		return fmt.Errorf("iam: storing: %w", err)
 	}
 	for _, change := range changes {
-		wait := s.policies.Wait
-		if strings.HasPrefix(string(change.Key), string(store.NewPrefix(kindRole))) {
-			wait = s.roles.Wait
-		}
-		if err := wait(ctx, revision); err != nil {
+		kind, _, _ := strings.Cut(string(change.Key), "/")
+		if err := s.views[kind].Wait(ctx, revision); err != nil {
 			return fmt.Errorf("iam: waiting for a change: %w", err)
 		}
 	}

@@ -68,32 +68,56 @@ func pageOfTags(tags []tag, marker *string, maxItems *int32) (page[tag], error) 
 	return paginate(tags, func(t tag) string { return t.Key }, marker, maxItems)
 }
 
-func (s *Service) tagRole(ctx context.Context, in *api.TagRoleRequest) (*api.TagRoleOutput, error) {
-	_, err := s.changeRole(ctx, in.RoleName, func(r *roleRecord) (err error) {
-		r.Tags, err = mergeTags(r.Tags, in.Tags)
+func (c *collection[T]) tag(ctx context.Context, name string, tags []api.Tag) error {
+	_, err := c.change(ctx, name, func(v *T) (err error) {
+		i := c.common(v)
+		i.Tags, err = mergeTags(i.Tags, tags)
 		return err
 	})
-	return nil, err
+	return err
+}
+
+func (c *collection[T]) untag(ctx context.Context, name string, keys []string) error {
+	_, err := c.change(ctx, name, func(v *T) error {
+		i := c.common(v)
+		i.Tags = withoutTags(i.Tags, keys)
+		return nil
+	})
+	return err
+}
+
+func (c *collection[T]) tags(ctx context.Context, name string, marker *string, maxItems *int32) (page[tag], error) {
+	v, err := c.get(scopeOf(ctx), name)
+	if err != nil {
+		return page[tag]{}, err
+	}
+	return pageOfTags(c.common(v).Tags, marker, maxItems)
+}
+
+func (s *Service) tagRole(ctx context.Context, in *api.TagRoleRequest) (*api.TagRoleOutput, error) {
+	return nil, s.roles.tag(ctx, *in.RoleName, in.Tags)
 }
 
 func (s *Service) untagRole(ctx context.Context, in *api.UntagRoleRequest) (*api.UntagRoleOutput, error) {
-	_, err := s.changeRole(ctx, in.RoleName, func(r *roleRecord) error {
-		r.Tags = withoutTags(r.Tags, in.TagKeys)
-		return nil
-	})
-	return nil, err
+	return nil, s.roles.untag(ctx, *in.RoleName, in.TagKeys)
 }
 
 func (s *Service) listRoleTags(ctx context.Context, in *api.ListRoleTagsRequest) (*api.ListRoleTagsResponse, error) {
-	r, err := s.role(scopeOf(ctx), *in.RoleName)
-	if err != nil {
-		return nil, err
-	}
-	p, err := pageOfTags(r.Tags, in.Marker, in.MaxItems)
-	if err != nil {
-		return nil, err
-	}
-	return &api.ListRoleTagsResponse{Tags: append([]api.Tag{}, showTags(p.items)...), IsTruncated: p.truncated, Marker: p.marker}, nil
+	p, err := s.roles.tags(ctx, *in.RoleName, in.Marker, in.MaxItems)
+	return &api.ListRoleTagsResponse{Tags: append([]api.Tag{}, showTags(p.items)...), IsTruncated: p.truncated, Marker: p.marker}, err
+}
+
+func (s *Service) tagUser(ctx context.Context, in *api.TagUserRequest) (*api.TagUserOutput, error) {
+	return nil, s.users.tag(ctx, *in.UserName, in.Tags)
+}
+
+func (s *Service) untagUser(ctx context.Context, in *api.UntagUserRequest) (*api.UntagUserOutput, error) {
+	return nil, s.users.untag(ctx, *in.UserName, in.TagKeys)
+}
+
+func (s *Service) listUserTags(ctx context.Context, in *api.ListUserTagsRequest) (*api.ListUserTagsResponse, error) {
+	p, err := s.users.tags(ctx, *in.UserName, in.Marker, in.MaxItems)
+	return &api.ListUserTagsResponse{Tags: append([]api.Tag{}, showTags(p.items)...), IsTruncated: p.truncated, Marker: p.marker}, err
 }
 
 func (s *Service) tagPolicy(ctx context.Context, in *api.TagPolicyRequest) (*api.TagPolicyOutput, error) {

@@ -5,45 +5,66 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+
+	"hotaru/awsapi"
+	"hotaru/policy"
 )
+
+func malformed(format string, args ...any) error {
+	return awsapi.Errorf("MalformedPolicyDocument", format, args...)
+}
+
+// checkIdentityPolicy refuses what cannot be a policy of a role, user or group, in IAM's words.
+func checkIdentityPolicy(text string) error {
+	if _, err := policy.CheckIdentity(text); err != nil {
+		return malformed("%s", err)
+	}
+	return nil
+}
+
+func documentSize(text string) int { return policy.Size(text) }
 
 // checkTrustPolicy refuses what cannot be a role's trust policy, in IAM's words.
 func checkTrustPolicy(text string) error {
 	if !json.Valid([]byte(text)) {
 		return malformed("This policy contains invalid Json")
 	}
-	d, ok := parseDocument(text)
-	if !ok {
-		return malformed("Syntax errors in policy.")
+	d, err := policy.Parse(text)
+	if err != nil {
+		return malformed("%s", err)
 	}
-	for _, s := range d.statements {
-		if err := s.checkTrust(); err != nil {
+	for i := range d.Statements {
+		if err := checkTrustStatement(&d.Statements[i]); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (s statement) checkTrust() error {
+func checkTrustStatement(s *policy.Statement) error {
+	principals, actions := s.Principal, slices.Concat(s.Action, s.NotAction)
+	if principals == nil {
+		principals = s.NotPrincipal
+	}
 	switch {
-	case s.has["Resource"]:
+	case s.Resource != nil:
 		return malformed("Has prohibited field Resource")
-	case s.has["NotResource"]:
+	case s.NotResource != nil:
 		return malformed("Has prohibited field NotResource")
-	case s.principals == nil:
+	case principals == nil:
 		return malformed("Missing required field Principal")
-	case len(s.principals) == 0:
+	case len(principals) == 0:
 		return malformed("Invalid principal in policy: The passed in policy has a statement with no principals!")
-	case len(s.actions) == 0:
+	case len(actions) == 0:
 		return malformed("Missing required field Action")
 	}
-	for _, action := range s.actions {
+	for _, action := range actions {
 		if !strings.HasPrefix(strings.ToLower(action), "sts:") && action != "*" {
 			return malformed("AssumeRole policy may only specify STS AssumeRole actions.")
 		}
 	}
 	for _, kind := range []string{"AWS", "Service", "Federated"} {
-		for _, name := range s.principals[kind] {
+		for _, name := range principals[kind] {
 			if !principalPatterns()[kind].MatchString(name) {
 				return malformed("Invalid principal in policy: %q:%q", strings.ToUpper(kind), name)
 			}
@@ -66,34 +87,19 @@ var (
 
 // trusts says whether a trust policy lets a service assume the role. Conditions are not looked at here: they are
 // about a request, and there is none yet.
-func trusts(text, service string) bool {
-	d, ok := parseDocument(text)
-	if !ok {
-		return false
-	}
+func trusts(d *policy.Document, service string) bool {
 	allowed := false
-	for _, s := range d.statements {
-		_, everybody := s.principals["*"]
-		meant := everybody || slices.Contains(s.principals["Service"], service) || slices.Contains(s.principals["Service"], "*")
-		if s.has["NotPrincipal"] || !meant || !s.assumes() {
+	for i := range d.Statements {
+		s := &d.Statements[i]
+		_, everybody := s.Principal["*"]
+		meant := everybody || slices.Contains(s.Principal["Service"], service) || slices.Contains(s.Principal["Service"], "*")
+		if !meant || !s.About("sts:AssumeRole") {
 			continue
 		}
-		if s.effect == "Deny" && !s.has["Condition"] {
+		if s.Deny && !s.Conditional {
 			return false
 		}
-		allowed = allowed || s.effect == "Allow"
+		allowed = allowed || !s.Deny
 	}
 	return allowed
-}
-
-// assumes says whether the statement is about sts:AssumeRole.
-func (s statement) assumes() bool {
-	matches := slices.ContainsFunc(s.actions, func(action string) bool {
-		switch strings.ToLower(action) {
-		case "*", "sts:*", "sts:assume*", "sts:assumerole*", "sts:assumerole":
-			return true
-		}
-		return false
-	})
-	return matches != s.has["NotAction"]
 }
