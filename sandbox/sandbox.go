@@ -54,6 +54,11 @@ type Sandbox interface {
 	// The caller serves it; Destroy closes it.
 	Listener(address string) net.Listener
 
+	// PacketConn returns the socket asked for with the same address in Spec.ListenPacket. It hears datagrams from
+	// inside this sandbox only. Its LocalAddr is the one that is valid inside. The caller serves it; Destroy
+	// closes it.
+	PacketConn(address string) net.PacketConn
+
 	// Attach adds read-only binds to a sandbox that has not run user code yet (a zygote's code and layers).
 	// After the first Attach that follows Start every other answers ErrSealed. A driver whose running
 	// processes share the host's files (BoundaryFiles not enforced) answers errors.ErrUnsupported after Start.
@@ -109,10 +114,12 @@ type Spec struct {
 	Hostname string
 	// Limits from the start; see SetLimits.
 	Limits Limits
-	// Listen are the loopback addresses to listen on inside the sandbox, "127.0.0.1:9001". A driver
-	// without a network of its own listens on a free port of the host's loopback instead, which is why
-	// callers must ask Listener(address).Addr().
+	// Listen are the loopback addresses to listen on inside the sandbox, "127.0.0.1:9001". Any port will do: those
+	// that take privilege (below 1,024) are taken before there is user code. A driver without a network of its own
+	// listens on a free port of the host's loopback instead, which is why callers must ask Listener(address).Addr().
 	Listen []string
+	// ListenPacket are the same for UDP: "127.0.0.1:53".
+	ListenPacket []string
 }
 
 // Root is a read-only root file system: a directory with the skeleton (mount points, symlinks and our own

@@ -12,7 +12,7 @@ import (
 // Bounds of what a Spec or a Command may hold, so that a driver can size its messages.
 const (
 	MaxBinds   = 64  // of Root, Spec and all Attach calls of one sandbox
-	MaxListen  = 16  // addresses
+	MaxListen  = 16  // addresses of Spec.Listen and Spec.ListenPacket together
 	MaxFiles   = 64  // Command.Files
 	maxIDBytes = 64  // Spec.ID
 	maxHost    = 64  // Spec.Hostname, HOST_NAME_MAX
@@ -36,7 +36,10 @@ func (s *Spec) Validate() error {
 	if err := errors.Join(ValidateBinds(s.Root.Binds), ValidateBinds(s.Binds)); err != nil {
 		return err
 	}
-	return errors.Join(s.Limits.Validate(), validateListen(s.Listen))
+	if len(s.Listen)+len(s.ListenPacket) > MaxListen {
+		return fmt.Errorf("sandbox: more than %d addresses to listen on", MaxListen)
+	}
+	return errors.Join(s.Limits.Validate(), validateListen(s.Listen), validateListen(s.ListenPacket))
 }
 
 // ValidateBinds says what is wrong with the binds: both ends are absolute, and targets are clean and not the
@@ -98,9 +101,6 @@ func validInside(p string) bool {
 }
 
 func validateListen(addresses []string) error {
-	if len(addresses) > MaxListen {
-		return fmt.Errorf("sandbox: more than %d addresses to listen on", MaxListen)
-	}
 	seen := map[string]bool{}
 	for _, address := range addresses {
 		parsed, err := netip.ParseAddrPort(address)

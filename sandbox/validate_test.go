@@ -11,7 +11,7 @@ func TestSpecValidate(t *testing.T) {
 		return Spec{
 			ID: "env-1", Root: Root{Dir: "/r", Binds: []Bind{{"/usr", "/usr"}}}, Binds: []Bind{{"/code", "/var/task"}},
 			Hostname: "h", Limits: Limits{MemoryBytes: 1, MilliCPU: 1, PIDs: 1, OpenFiles: 1, TmpBytes: 1},
-			Listen: []string{"127.0.0.1:9001", "[::1]:9001", "127.0.0.2:9001"},
+			Listen: []string{"127.0.0.1:9001", "[::1]:9001", "127.0.0.2:9001"}, ListenPacket: []string{"127.0.0.1:9001"},
 		}
 	}
 	for name, spoil := range map[string]func(*Spec){
@@ -41,6 +41,8 @@ func TestSpecValidate(t *testing.T) {
 		"port 0":               func(s *Spec) { s.Listen = []string{"127.0.0.1:0"} },
 		"twice":                func(s *Spec) { s.Listen = []string{"127.0.0.1:80", "127.0.0.1:80"} },
 		"too many to listen":   func(s *Spec) { s.Listen = make([]string, MaxListen+1) },
+		"packets elsewhere":    func(s *Spec) { s.ListenPacket = []string{"10.0.0.1:53"} },
+		"packets twice":        func(s *Spec) { s.ListenPacket = []string{"127.0.0.1:53", "127.0.0.1:53"} },
 		"nothing to listen on": func(s *Spec) { s.Listen = []string{""} },
 	} {
 		spec := good()

@@ -127,6 +127,7 @@ func (d *Driver) Create(_ context.Context, spec sandbox.Spec) (sandbox.Sandbox, 
 
 func (s *Sandbox) ID() string                                   { return s.spec.ID }
 func (s *Sandbox) Listener(string) net.Listener                 { return s.listener }
+func (s *Sandbox) PacketConn(string) net.PacketConn             { return nil }
 func (s *Sandbox) Attach(context.Context, []sandbox.Bind) error { return nil }
 func (s *Sandbox) Stats(context.Context) (sandbox.Stats, error) {
 	return sandbox.Stats{MemoryBytes: 36<<20 - 1}, nil

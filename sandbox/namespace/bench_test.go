@@ -23,7 +23,8 @@ func BenchmarkLife(b *testing.B) {
 		t0 := time.Now()
 		box, err := driver.Create(ctx, sandbox.Spec{
 			ID: fmt.Sprint("bench-", n), Root: root, Binds: []sandbox.Bind{{Source: helper, Target: "/opt"}},
-			Limits: sandbox.Limits{MemoryBytes: 128 << 20, MilliCPU: 1000}, Listen: []string{"127.0.0.1:9001"},
+			Limits: sandbox.Limits{MemoryBytes: 128 << 20, MilliCPU: 1000},
+			Listen: []string{"127.0.0.1:9001", "127.0.0.1:4566", "127.0.0.1:80", "127.0.0.1:443", "127.0.0.1:53"}, ListenPacket: []string{"127.0.0.1:53"},
 		})
 		if err != nil {
 			b.Fatal(err)

@@ -43,6 +43,7 @@ type box struct {
 	mu        sync.Mutex // guards the fields up to the next space
 	ended     bool       // Destroy has begun
 	listeners map[string]net.Listener
+	packets   map[string]net.PacketConn
 	processes map[uint64]*process // not yet ended, by the id of the request that started them
 
 	dying     chan struct{} // closed when Destroy begins
@@ -59,6 +60,16 @@ func (b *box) Listener(address string) net.Listener {
 	defer b.mu.Unlock()
 	if listener, found := b.listeners[address]; found {
 		return listener
+	}
+	return nil
+}
+
+// PacketConn returns the packet socket for an address inside.
+func (b *box) PacketConn(address string) net.PacketConn {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if conn, found := b.packets[address]; found {
+		return conn
 	}
 	return nil
 }

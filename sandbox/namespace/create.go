@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"slices"
 	"time"
 
 	"hotaru/sandbox"
@@ -47,6 +48,7 @@ func (d *Driver) Create(ctx context.Context, spec sandbox.Spec) (sandbox.Sandbox
 		destroyed: make(chan struct{}),
 		gone:      make(chan struct{}),
 		listeners: map[string]net.Listener{},
+		packets:   map[string]net.PacketConn{},
 		processes: map[uint64]*process{},
 	}
 	if err := b.make(ctx, &spec); err != nil {
@@ -149,12 +151,8 @@ func (b *box) setup(ctx context.Context, spec *sandbox.Spec, tmp string) error {
 	if m.OpenFiles == 0 {
 		m.OpenFiles = defaultOpenFiles
 	}
-	for _, address := range spec.Listen {
-		parsed, err := netip.ParseAddrPort(address)
-		if err != nil {
-			return fmt.Errorf("sandbox: listen: %w", err)
-		}
-		m.Listen = append(m.Listen, wire.Address{IP: string(parsed.Addr().AsSlice()), Port: parsed.Port()})
+	if m.Listen, err = sockets(spec); err != nil {
+		return err
 	}
 	id := b.control.newID()
 	r, err := b.control.call(ctx, id, m.Encode(id), mounts.files)
@@ -162,22 +160,53 @@ func (b *box) setup(ctx context.Context, spec *sandbox.Spec, tmp string) error {
 		return fmt.Errorf("sandbox: set up: %w", err)
 	}
 	defer closeFiles(r.files)
-	return b.takeListeners(spec.Listen, r.files)
+	return b.takeSockets(spec, r.files)
 }
 
-// takeListeners makes listeners of what stage-1 sent, if it is what was asked for.
-func (b *box) takeListeners(addresses []string, files []*os.File) error {
-	if len(files) != len(addresses) {
-		return errors.New("sandbox: stage-1 sent another number of listeners")
+// sockets are what stage-1 is to listen on: streams first, then packets.
+func sockets(spec *sandbox.Spec) ([]wire.Address, error) {
+	var all []wire.Address
+	for i, address := range slices.Concat(spec.Listen, spec.ListenPacket) {
+		parsed, err := netip.ParseAddrPort(address)
+		if err != nil {
+			return nil, fmt.Errorf("sandbox: listen: %w", err)
+		}
+		all = append(all, wire.Address{
+			IP: string(parsed.Addr().AsSlice()), Port: parsed.Port(), Packet: i >= len(spec.Listen),
+		})
 	}
-	for i, file := range files {
-		listener, err := net.FileListener(file)
+	return all, nil
+}
+
+// takeSockets takes what stage-1 sent, if it is what was asked for.
+func (b *box) takeSockets(spec *sandbox.Spec, files []*os.File) error {
+	if len(files) != len(spec.Listen)+len(spec.ListenPacket) {
+		return errors.New("sandbox: stage-1 sent another number of sockets")
+	}
+	wrong := func(got net.Addr, want string) error {
+		if got.String() != want {
+			return fmt.Errorf("sandbox: stage-1 listens on %s instead of %s", got, want)
+		}
+		return nil
+	}
+	for i, address := range spec.Listen {
+		listener, err := net.FileListener(files[i])
 		if err != nil {
 			return fmt.Errorf("sandbox: listener: %w", err)
 		}
-		b.listeners[addresses[i]] = listener
-		if got := listener.Addr().String(); got != addresses[i] {
-			return fmt.Errorf("sandbox: stage-1 listens on %s instead of %s", got, addresses[i])
+		b.listeners[address] = listener
+		if err := wrong(listener.Addr(), address); err != nil {
+			return err
+		}
+	}
+	for i, address := range spec.ListenPacket {
+		conn, err := net.FilePacketConn(files[len(spec.Listen)+i])
+		if err != nil {
+			return fmt.Errorf("sandbox: packet socket: %w", err)
+		}
+		b.packets[address] = conn
+		if err := wrong(conn.LocalAddr(), address); err != nil {
+			return err
 		}
 	}
 	return nil

@@ -151,8 +151,8 @@ func TestStage1Dies(t *testing.T) {
 	}
 }
 
-// Listeners that are not what was asked for are refused.
-func TestTakeListeners(t *testing.T) {
+// Sockets that are not what was asked for are refused.
+func TestTakeSockets(t *testing.T) {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -163,27 +163,49 @@ func TestTakeListeners(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer file.Close()
+	conn, err := net.ListenPacket("udp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	packets, err := conn.(*net.UDPConn).File()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer packets.Close()
 	pipe, other, err := os.Pipe()
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer pipe.Close()
 	defer other.Close()
+	stream, datagram := listener.Addr().String(), conn.LocalAddr().String()
 	for name, c := range map[string]struct {
-		addresses []string
-		files     []*os.File
+		streams, packets []string
+		files            []*os.File
+		want             bool
 	}{
-		"too few":         {[]string{"127.0.0.1:9001"}, nil},
-		"too many":        {nil, []*os.File{file}},
-		"another address": {[]string{"127.0.0.1:9001"}, []*os.File{file}},
-		"no socket":       {[]string{"127.0.0.1:9001"}, []*os.File{pipe}},
+		"too few":             {[]string{stream}, nil, nil, false},
+		"too few packets":     {[]string{stream}, []string{datagram}, []*os.File{file}, false},
+		"too many":            {nil, nil, []*os.File{file}, false},
+		"another address":     {[]string{"127.0.0.1:9001"}, nil, []*os.File{file}, false},
+		"other packets":       {nil, []string{"127.0.0.1:9001"}, []*os.File{packets}, false},
+		"no socket":           {[]string{stream}, nil, []*os.File{pipe}, false},
+		"packets for streams": {[]string{datagram}, nil, []*os.File{packets}, false},
+		"streams for packets": {nil, []string{stream}, []*os.File{file}, false},
+		"in another order":    {[]string{stream}, []string{datagram}, []*os.File{packets, file}, false},
+		"what was asked for":  {[]string{stream}, []string{datagram}, []*os.File{file, packets}, true},
 	} {
-		b := &box{listeners: map[string]net.Listener{}}
-		if err := b.takeListeners(c.addresses, c.files); err == nil {
-			t.Errorf("%s: taken", name)
+		b := &box{listeners: map[string]net.Listener{}, packets: map[string]net.PacketConn{}}
+		err := b.takeSockets(&sandbox.Spec{Listen: c.streams, ListenPacket: c.packets}, c.files)
+		if (err == nil) != c.want {
+			t.Errorf("%s: %v", name, err)
 		}
 		for _, l := range b.listeners {
 			l.Close()
+		}
+		for _, conn := range b.packets {
+			conn.Close()
 		}
 	}
 }

@@ -179,6 +179,9 @@ func (b *box) remove() error {
 	for _, listener := range b.listeners {
 		listener.Close()
 	}
+	for _, conn := range b.packets {
+		conn.Close()
+	}
 	b.mu.Unlock()
 	if b.group != nil {
 		ctx, cancel := context.WithTimeout(context.Background(), removeTimeout)

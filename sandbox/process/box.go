@@ -21,6 +21,7 @@ type box struct {
 	mu        sync.Mutex
 	paths     paths
 	listeners map[string]net.Listener
+	packets   map[string]net.PacketConn
 	processes map[*process]struct{} // started and not yet waited for
 	started   bool
 	frozen    bool
@@ -37,6 +38,16 @@ func (b *box) Listener(address string) net.Listener {
 	defer b.mu.Unlock()
 	if listener, found := b.listeners[address]; found {
 		return listener
+	}
+	return nil
+}
+
+// PacketConn returns the packet socket that stands for the address inside.
+func (b *box) PacketConn(address string) net.PacketConn {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if conn, found := b.packets[address]; found {
+		return conn
 	}
 	return nil
 }
@@ -183,7 +194,7 @@ func (b *box) Stats(context.Context) (sandbox.Stats, error) {
 	return sandbox.Stats{PIDs: int64(len(b.processes))}, nil
 }
 
-// Destroy kills the process groups, waits for the started programs and closes the listeners.
+// Destroy kills the process groups, waits for the started programs and closes the sockets.
 func (b *box) Destroy(ctx context.Context) error {
 	b.mu.Lock()
 	first := !b.ended
@@ -191,7 +202,7 @@ func (b *box) Destroy(ctx context.Context) error {
 	var dying []*process
 	if first {
 		dying = b.killLocked()
-		b.closeListeners()
+		b.closeSockets()
 	}
 	b.mu.Unlock()
 	if !first {
@@ -208,9 +219,31 @@ func (b *box) Destroy(ctx context.Context) error {
 	return nil
 }
 
-func (b *box) closeListeners() {
+// listen opens a socket on a free port of the host's loopback for each address.
+func (b *box) listen(spec *sandbox.Spec) error {
+	for _, address := range spec.Listen {
+		listener, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			return fmt.Errorf("sandbox: listen for %s: %w", address, err)
+		}
+		b.listeners[address] = listener
+	}
+	for _, address := range spec.ListenPacket {
+		conn, err := net.ListenPacket("udp", "127.0.0.1:0")
+		if err != nil {
+			return fmt.Errorf("sandbox: listen for %s: %w", address, err)
+		}
+		b.packets[address] = conn
+	}
+	return nil
+}
+
+func (b *box) closeSockets() {
 	for _, listener := range b.listeners {
 		listener.Close()
+	}
+	for _, conn := range b.packets {
+		conn.Close()
 	}
 }
 

@@ -57,7 +57,7 @@ func (d *Driver) Capabilities() []sandbox.Capability {
 	return capabilities
 }
 
-// Create makes a sandbox: its listeners on free ports of the host's loopback, and nothing else.
+// Create makes a sandbox: its sockets on free ports of the host's loopback, and nothing else.
 func (d *Driver) Create(ctx context.Context, spec sandbox.Spec) (sandbox.Sandbox, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
@@ -70,6 +70,7 @@ func (d *Driver) Create(ctx context.Context, spec sandbox.Spec) (sandbox.Sandbox
 		id:        spec.ID,
 		paths:     newPaths(spec.Root, spec.Binds),
 		listeners: map[string]net.Listener{},
+		packets:   map[string]net.PacketConn{},
 		processes: map[*process]struct{}{},
 		destroyed: make(chan struct{}),
 	}
@@ -81,13 +82,9 @@ func (d *Driver) Create(ctx context.Context, spec sandbox.Spec) (sandbox.Sandbox
 	if _, taken := d.boxes[spec.ID]; taken {
 		return nil, fmt.Errorf("sandbox: %q exists already", spec.ID)
 	}
-	for _, address := range spec.Listen {
-		listener, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			b.closeListeners()
-			return nil, fmt.Errorf("sandbox: listen for %s: %w", address, err)
-		}
-		b.listeners[address] = listener
+	if err := b.listen(&spec); err != nil {
+		b.closeSockets()
+		return nil, err
 	}
 	d.boxes[spec.ID] = b
 	return b, nil

@@ -214,6 +214,56 @@ func testListen(t *testing.T, h *host) {
 	serving.Wait()
 }
 
+// testListenPacket listens on ports that take privilege, beside streams on the same ones.
+func testListenPacket(t *testing.T, h *host) {
+	spec := h.spec("packets")
+	spec.Listen = []string{"127.0.0.1:53", "127.0.0.1:443"}
+	spec.ListenPacket = []string{"127.0.0.1:53", "[::1]:53"}
+	box := h.create(spec)
+	if box.PacketConn("127.0.0.1:443") != nil {
+		t.Error("a packet socket that nobody asked for")
+	}
+	var serving sync.WaitGroup
+	for _, address := range spec.Listen {
+		serving.Go(func() { greet(box.Listener(address)) })
+	}
+	for _, address := range spec.ListenPacket {
+		serving.Go(func() { echo(box.PacketConn(address)) })
+	}
+	for _, address := range spec.Listen {
+		inside := box.Listener(address).Addr().String()
+		if got := h.output(box, program("dial", inside)); got != "hello from "+inside {
+			t.Errorf("%q", got)
+		}
+	}
+	for range 2 {
+		for _, address := range spec.ListenPacket {
+			inside := box.PacketConn(address).LocalAddr().String()
+			if h.enforces(sandbox.BoundaryNetwork) && inside != address {
+				t.Errorf("%s is %s inside", address, inside)
+			}
+			if got := h.output(box, program("send", inside, "ping")); got != "ping from "+inside {
+				t.Errorf("%q", got)
+			}
+		}
+		must(t, box.Reset(h.context())) // the sockets stay
+	}
+	h.destroy(box)
+	serving.Wait()
+}
+
+// echo answers every datagram, until the socket is closed.
+func echo(conn net.PacketConn) {
+	packet := make([]byte, 512)
+	for {
+		n, from, err := conn.ReadFrom(packet)
+		if err != nil {
+			return
+		}
+		_, _ = conn.WriteTo(fmt.Appendf(nil, "%s from %s", packet[:n], conn.LocalAddr()), from)
+	}
+}
+
 // greet says hello to whoever comes, until the listener is closed.
 func greet(listener net.Listener) {
 	for {

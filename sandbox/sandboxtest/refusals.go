@@ -3,6 +3,8 @@ package sandboxtest
 import (
 	"context"
 	"errors"
+	"fmt"
+	"net"
 	"os"
 	"path/filepath"
 	"slices"
@@ -26,6 +28,15 @@ func testBadSpecs(t *testing.T, h *host) {
 		"any address":        func(s *sandbox.Spec) { s.Listen = []string{"0.0.0.0:80"} },
 		"no port":            func(s *sandbox.Spec) { s.Listen = []string{"127.0.0.1:0"} },
 		"the same twice":     func(s *sandbox.Spec) { s.Listen = []string{"127.0.0.1:9001", "127.0.0.1:9001"} },
+		"another's packets":  func(s *sandbox.Spec) { s.ListenPacket = []string{"8.8.8.8:53"} },
+		"packets twice":      func(s *sandbox.Spec) { s.ListenPacket = []string{"127.0.0.1:53", "127.0.0.1:53"} },
+		"too many addresses": func(s *sandbox.Spec) {
+			for port := range sandbox.MaxListen / 2 {
+				s.Listen = append(s.Listen, fmt.Sprint("127.0.0.1:", 9001+port))
+				s.ListenPacket = append(s.ListenPacket, fmt.Sprint("127.0.0.1:", 9001+port))
+			}
+			s.Listen = append(s.Listen, "127.0.0.1:9000")
+		},
 	} {
 		spec := h.spec("bad")
 		spoil(&spec)
@@ -91,11 +102,11 @@ func testTwiceTheSameID(t *testing.T, h *host) {
 
 func testDestroyed(t *testing.T, h *host) {
 	spec := h.spec("destroyed")
-	spec.Listen = []string{"127.0.0.1:9001"}
+	spec.Listen, spec.ListenPacket = []string{"127.0.0.1:9001"}, []string{"127.0.0.1:9001"}
 	box := h.create(spec)
 	p := h.start(box, program("sleep"))
 	p.expect("ready")
-	listener := box.Listener("127.0.0.1:9001")
+	listener, packets := box.Listener("127.0.0.1:9001"), box.PacketConn("127.0.0.1:9001")
 	h.destroy(box)
 	if status := p.wait(); status.Signal != syscall.SIGKILL {
 		t.Errorf("the process ended with %+v", status)
@@ -112,6 +123,9 @@ func testDestroyed(t *testing.T, h *host) {
 	wantError(t, "signal", p.Signal(syscall.SIGTERM), os.ErrProcessDone)
 	if _, err := listener.Accept(); err == nil {
 		t.Error("the listener accepts")
+	}
+	if _, _, err := packets.ReadFrom(make([]byte, 1)); !errors.Is(err, net.ErrClosed) {
+		t.Errorf("the packet socket: %v", err)
 	}
 	h.destroy(box) // again is nothing
 }

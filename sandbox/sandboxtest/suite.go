@@ -58,6 +58,7 @@ func Run(t *testing.T, newFixture func(t testing.TB) Fixture) {
 		{"AttachBeforeStart", testAttachBeforeStart},
 		{"AttachToRunning", testAttachToRunning},
 		{"Listen", testListen},
+		{"ListenPacket", testListenPacket},
 		{"FreezeStopsWork", testFreezeStopsWork},
 		{"Reset", testReset},
 		{"ResetFrozen", testResetFrozen},

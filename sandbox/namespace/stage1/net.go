@@ -30,7 +30,8 @@ func loopbackUp() error {
 	return unix.IoctlIfreq(socket, unix.SIOCSIFFLAGS, request)
 }
 
-// listenAll opens the listening sockets inside this network namespace. The caller closes them.
+// listenAll opens the sockets inside this network namespace. The caller closes them. No user code runs yet and no
+// privilege has been given up, so that any port can be had.
 func listenAll(addresses []wire.Address) ([]int, string, syscall.Errno) {
 	var listeners []int
 	for _, address := range addresses {
@@ -53,11 +54,15 @@ func listen(address wire.Address) (int, error) {
 		family = unix.AF_INET6
 		to = &unix.SockaddrInet6{Port: int(address.Port), Addr: [16]byte([]byte(address.IP))}
 	}
-	fd, err := unix.Socket(family, unix.SOCK_STREAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
+	kind := unix.SOCK_STREAM
+	if address.Packet {
+		kind = unix.SOCK_DGRAM
+	}
+	fd, err := unix.Socket(family, kind|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
 	if err != nil {
 		return -1, err
 	}
-	if err = unix.Bind(fd, to); err == nil {
+	if err = unix.Bind(fd, to); err == nil && !address.Packet {
 		err = unix.Listen(fd, backlog)
 	}
 	if err != nil {

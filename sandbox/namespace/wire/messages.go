@@ -34,6 +34,7 @@ func (m *Setup) Encode(id uint64) []byte {
 	for _, address := range m.Listen {
 		e.string(address.IP)
 		e.uint(uint64(address.Port))
+		e.bool(address.Packet)
 	}
 	e.uint(m.OpenFiles)
 	e.uint(uint64(m.UID))
@@ -51,7 +52,7 @@ func (m *Setup) Decode(fields []byte) error {
 	count := d.uint(MaxFDs)
 	m.Listen = nil
 	for range count {
-		address := Address{IP: d.string(), Port: uint16(d.uint(math.MaxUint16))}
+		address := Address{IP: d.string(), Port: uint16(d.uint(math.MaxUint16)), Packet: d.bool()}
 		if len(address.IP) != 4 && len(address.IP) != 16 {
 			d.fail(ErrNumber)
 		}

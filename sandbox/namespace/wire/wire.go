@@ -69,10 +69,11 @@ type Setup struct {
 	Landlock  bool
 }
 
-// Address is a TCP address to listen on: 4 or 16 bytes of IP.
+// Address is an address to listen on: 4 or 16 bytes of IP, and a port of TCP, or of UDP if it is for packets.
 type Address struct {
-	IP   string
-	Port uint16
+	IP     string
+	Port   uint16
+	Packet bool
 }
 
 // Start starts a process. Its descriptors are stdout and stderr where they are present, then the Files.
@@ -103,7 +104,7 @@ type Launch struct {
 	Groups         uint32
 }
 
-// Reply answers a request. Setup's carries the listening sockets, in the order asked for, Launch's the pidfd of
+// Reply answers a request. Setup's carries the sockets of Listen, in the order asked for, Launch's the pidfd of
 // the new stage-1.
 type Reply struct {
 	Errno uint32 // 0 is success

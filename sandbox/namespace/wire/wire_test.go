@@ -19,7 +19,7 @@ type fields interface {
 func examples() map[Type]fields {
 	return map[Type]fields{
 		TypeSetup: &Setup{
-			Hostname: "h", Mounts: []string{"/usr", "/tmp"}, Listen: []Address{{IP: "\x7f\x00\x00\x01", Port: 9001}},
+			Hostname: "h", Mounts: []string{"/usr", "/tmp"}, Listen: []Address{{IP: "\x7f\x00\x00\x01", Port: 9001}, {IP: "\x7f\x00\x00\x01", Port: 53, Packet: true}},
 			OpenFiles: 1024, UID: 993, GID: 990, Filter: []byte{1, 2, 3, 4, 5, 6, 7, 8}, Landlock: true,
 		},
 		TypeStart: &Start{
@@ -79,8 +79,9 @@ func TestDecodeRefuses(t *testing.T) {
 		{"list longer than the message", &Attach{}, []byte{100, 1, 'a'}, ErrShort},
 		{"list longer than any", &Attach{}, []byte{0xff, 0xff, 0xff, 0x7f}, ErrNumber},
 		{"a half truth", &Start{}, []byte{0, 0, 0, 0, 2, 0, 0}, ErrNumber},
-		{"address of five bytes", &Setup{}, []byte{0, 0, 1, 5, 'a', 'b', 'c', 'd', 'e', 80}, ErrNumber},
+		{"address of five bytes", &Setup{}, []byte{0, 0, 1, 5, 'a', 'b', 'c', 'd', 'e', 80, 0}, ErrNumber},
 		{"port 65536", &Setup{}, []byte{0, 0, 1, 4, 'a', 'b', 'c', 'd', 0x80, 0x80, 0x04}, ErrNumber},
+		{"a socket of another kind", &Setup{}, []byte{0, 0, 1, 4, 'a', 'b', 'c', 'd', 53, 2}, ErrNumber},
 		{"user beyond 31 bits", &Launch{}, []byte{0xff, 0xff, 0xff, 0xff, 0x0f, 0, 0, 0, 0}, ErrNumber},
 		{"reset with fields", &Reset{}, []byte{0}, ErrTrailing},
 		{"wait status beyond 32 bits", &Exit{}, []byte{0xff, 0xff, 0xff, 0xff, 0x1f}, ErrNumber},

@@ -67,6 +67,16 @@ func main() {
 		check(err)
 		_, err = io.Copy(os.Stdout, conn)
 		check(err)
+	case "send": // prints what the server answers to a datagram
+		conn, err := net.DialTimeout("udp", args[0], 2*time.Second)
+		check(err)
+		check(conn.SetDeadline(time.Now().Add(10 * time.Second)))
+		_, err = conn.Write([]byte(args[1]))
+		check(err)
+		packet := make([]byte, 512)
+		n, err := conn.Read(packet)
+		check(err)
+		os.Stdout.Write(packet[:n])
 	case "fork": // so many children that never end
 		forkBomb(number(args[0]))
 	case "eat": // so many megabytes
