@@ -22,6 +22,10 @@ const DefaultIdleTime = 10 * time.Minute
 // maxAge is how old an environment may get: its credentials run out some time.
 const maxAge = 8 * time.Hour
 
+// maxMaking is how many environments are made at once. More would only wait for each other in the kernel: a
+// burst is served in turn, as fast as the machine can.
+const maxMaking = 8
+
 // ErrClosed answers Acquire once the pool is closing.
 var ErrClosed = errors.New("pool: closed")
 
@@ -38,6 +42,7 @@ type Pool struct {
 	stale    Stale
 	idleTime time.Duration
 	logger   *slog.Logger
+	making   chan struct{} // holds a token for each environment that is being made
 
 	mu     sync.Mutex
 	idle   map[function.VersionKey][]idleEnvironment // the last used at the end
@@ -61,7 +66,8 @@ func New(maker Maker, stale Stale, idleTime time.Duration, logger *slog.Logger) 
 	}
 	p := &Pool{
 		make: maker, stale: stale, idleTime: idleTime, logger: logger,
-		idle: map[function.VersionKey][]idleEnvironment{}, busy: map[*environment.Environment]struct{}{},
+		making: make(chan struct{}, maxMaking),
+		idle:   map[function.VersionKey][]idleEnvironment{}, busy: map[*environment.Environment]struct{}{},
 		stop: make(chan struct{}), stopped: make(chan struct{}),
 	}
 	go p.retireIdle()
@@ -71,36 +77,52 @@ func New(maker Maker, stale Stale, idleTime time.Duration, logger *slog.Logger) 
 // Acquire returns an environment for the version, warm if there is one, for one invocation; the caller gives
 // it back with Release.
 func (p *Pool) Acquire(ctx context.Context, v *function.Version) (*environment.Environment, error) {
-	key := v.Key()
-	p.mu.Lock()
-	if p.closed {
-		p.mu.Unlock()
-		return nil, ErrClosed
+	if env, err := p.takeIdle(v); env != nil || err != nil {
+		return env, err
 	}
-	if waiting := p.idle[key]; len(waiting) > 0 {
-		last := len(waiting) - 1
-		env := waiting[last].Environment
-		waiting[last] = idleEnvironment{}
-		if p.idle[key] = waiting[:last]; last == 0 {
-			delete(p.idle, key)
-		}
-		p.busy[env] = struct{}{}
-		p.mu.Unlock()
-		return env, nil
+	select {
+	case p.making <- struct{}{}:
+	case <-ctx.Done():
+		return nil, ctx.Err()
 	}
-	p.mu.Unlock()
-
+	defer func() { <-p.making }()
+	// One may have come back while this waited for its turn.
+	if env, err := p.takeIdle(v); env != nil || err != nil {
+		return env, err
+	}
 	env, err := p.make(ctx, v)
 	if err != nil {
 		return nil, err
 	}
 	p.mu.Lock()
+	defer p.mu.Unlock()
 	if p.closed {
-		p.mu.Unlock()
+		// Close has been waited for already: nobody would wait for this one in the background.
 		return nil, errors.Join(ErrClosed, env.Close(context.WithoutCancel(ctx)))
 	}
 	p.busy[env] = struct{}{}
-	p.mu.Unlock()
+	return env, nil
+}
+
+// takeIdle lends the environment that was used last, or none.
+func (p *Pool) takeIdle(v *function.Version) (*environment.Environment, error) {
+	key := v.Key()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.closed {
+		return nil, ErrClosed
+	}
+	waiting := p.idle[key]
+	if len(waiting) == 0 {
+		return nil, nil
+	}
+	last := len(waiting) - 1
+	env := waiting[last].Environment
+	waiting[last] = idleEnvironment{}
+	if p.idle[key] = waiting[:last]; last == 0 {
+		delete(p.idle, key)
+	}
+	p.busy[env] = struct{}{}
 	return env, nil
 }
 
