@@ -3,6 +3,7 @@ package awsapi
 import (
 	"context"
 	"iter"
+	"net/http"
 	"reflect"
 )
 
@@ -46,6 +47,12 @@ func Handle[In, Out any](f func(context.Context, *In) (*Out, error)) Handler {
 		}
 	}
 	return h
+}
+
+// Trailed is what a streaming payload is besides an io.Reader. After io.EOF it has the trailers that the caller sent
+// with an aws-chunked body: checksums, which were found right.
+type Trailed interface {
+	Trailer() http.Header
 }
 
 // Events is a member that is an event stream: a sequence of unions, of which each has exactly one member set. The

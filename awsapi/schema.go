@@ -1,5 +1,7 @@
 package awsapi
 
+import "slices"
+
 // Service describes one AWS service as its model does. The generated packages hold one each; nothing changes it
 // after that.
 type Service struct {
@@ -15,11 +17,11 @@ type Service struct {
 	SigningName string
 	// GlobalEndpoint says that the service signs for one region whatever the caller's.
 	GlobalEndpoint bool
-	// Protocol is the model's word: "rest-json", "rest-xml", "query", "json" or "smithy-rpc-v2-cbor".
-	Protocol string
-	// JSONVersion is "1.0" or "1.1" where Protocol is "json".
+	// Protocols are the ones that the service speaks, the model's own first. A request chooses by its form.
+	Protocols []Protocol
+	// JSONVersion is "1.0" or "1.1" where the service speaks ProtocolJSON.
 	JSONVersion string
-	// TargetPrefix stands before the operation in X-Amz-Target where Protocol is "json".
+	// TargetPrefix names the service in ProtocolJSON's X-Amz-Target and in ProtocolCBOR's path.
 	TargetPrefix string
 	// QueryCompatible says that errors also carry the code of the service's former query protocol.
 	QueryCompatible bool
@@ -31,6 +33,18 @@ type Service struct {
 	// Operations are in alphabetical order.
 	Operations []Operation
 }
+
+// Protocol is a way of putting operations on HTTP, in the model's word.
+type Protocol string
+
+// The protocols.
+const (
+	ProtocolRestJSON Protocol = "rest-json"
+	ProtocolRestXML  Protocol = "rest-xml"
+	ProtocolQuery    Protocol = "query"
+	ProtocolJSON     Protocol = "json"
+	ProtocolCBOR     Protocol = "smithy-rpc-v2-cbor"
+)
 
 // Operation describes one operation.
 type Operation struct {
@@ -52,6 +66,8 @@ type Operation struct {
 	HostPrefix string
 	// Unsigned says that callers need no signature.
 	Unsigned bool
+	// Compressed says that callers may send the body in gzip (the model's requestcompression).
+	Compressed bool
 }
 
 // ShapeID is an index into Service.Shapes.
@@ -190,6 +206,9 @@ func (s *Service) Operation(name string) (*Operation, bool) {
 	}
 	return nil, false
 }
+
+// Speaks says whether the service has a protocol.
+func (s *Service) Speaks(p Protocol) bool { return slices.Contains(s.Protocols, p) }
 
 // Shape returns the shape with the given index.
 func (s *Service) Shape(id ShapeID) *Shape { return &s.Shapes[id] }

@@ -61,6 +61,9 @@ func generate(service string, m *model) (map[string][]byte, error) {
 
 // check refuses what the runtime could not honour: references to nowhere, unknown types, patterns without a matcher.
 func (g *generator) check() error {
+	if _, err := protocolList(g.model.Metadata); err != nil {
+		return err
+	}
 	for _, name := range g.names {
 		s := g.model.Shapes.Values[name]
 		if s.Pattern != "" {

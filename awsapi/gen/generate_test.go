@@ -42,6 +42,7 @@ func TestGenerateRefuses(t *testing.T) {
 		"a pattern that RE2 has no words for": {
 			`{"shapes": {"A": {"type": "string", "pattern": "(?!x)y"}}}`, "needs a hand-written matcher",
 		},
+		"an unknown protocol": {`{"metadata": {"protocol": "json", "protocols": ["json", "smoke-signals"]}}`, `unknown protocol "smoke-signals"`},
 		"an unknown type":     {`{"shapes": {"A": {"type": "bignum"}}}`, `unknown type "bignum"`},
 		"an unknown location": {`{"shapes": {"A": {"type": "structure", "members": {"B": {"shape": "A", "location": "trailer"}}}}}`, `unknown location "trailer"`},
 		"a dangling member":   {`{"shapes": {"A": {"type": "structure", "members": {"B": {"shape": "C"}}}}}`, `refers to "C"`},
@@ -58,6 +59,9 @@ func TestGenerateRefuses(t *testing.T) {
 			var m model
 			if err := json.Unmarshal([]byte(c.model), &m); err != nil {
 				t.Fatal(err)
+			}
+			if m.Metadata.Protocol == "" {
+				m.Metadata.Protocol = "json"
 			}
 			_, err := generate("x", &m)
 			if err == nil || !strings.Contains(err.Error(), c.want) {

@@ -22,6 +22,7 @@ type metadata struct {
 	EndpointPrefix      string           `json:"endpointPrefix"`
 	GlobalEndpoint      string           `json:"globalEndpoint"`
 	Protocol            string           `json:"protocol"`
+	Protocols           []string         `json:"protocols"`
 	JSONVersion         string           `json:"jsonVersion"`
 	TargetPrefix        string           `json:"targetPrefix"`
 	ServiceFullName     string           `json:"serviceFullName"`
@@ -56,6 +57,10 @@ type operation struct {
 	Errors   []reference `json:"errors"`
 	AuthType string      `json:"authtype"`
 	Auth     []string    `json:"auth"`
+	// Compression lists the encodings that a body may be sent in.
+	Compression struct {
+		Encodings []string `json:"encodings"`
+	} `json:"requestcompression"`
 	Endpoint struct {
 		HostPrefix string `json:"hostPrefix"`
 	} `json:"endpoint"`

@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -14,6 +15,10 @@ func (g *generator) schema(b *bytes.Buffer) error {
 	fmt.Fprintf(b, "package %s\n\nimport \"hotaru/awsapi\"\n\n", g.service)
 	fmt.Fprintf(b, "// Service describes %s %s. It must not be changed.\n", meta.ServiceFullName, meta.APIVersion)
 	b.WriteString("var Service = &awsapi.Service{\n")
+	protocols, err := protocolList(meta)
+	if err != nil {
+		return err
+	}
 	signing := meta.SigningName
 	if signing == "" {
 		signing = meta.EndpointPrefix
@@ -21,7 +26,7 @@ func (g *generator) schema(b *bytes.Buffer) error {
 	writeFields(b,
 		"Name", g.service, "FullName", meta.ServiceFullName, "APIVersion", meta.APIVersion,
 		"EndpointPrefix", meta.EndpointPrefix, "SigningName", signing, "GlobalEndpoint", meta.GlobalEndpoint != "",
-		"Protocol", meta.Protocol, "JSONVersion", meta.JSONVersion, "TargetPrefix", meta.TargetPrefix,
+		"Protocols", protocols, "JSONVersion", meta.JSONVersion, "TargetPrefix", meta.TargetPrefix,
 		"QueryCompatible", meta.AWSQueryCompatible != nil, "XMLNamespace", meta.XMLNamespace.URI)
 	b.WriteString("\nShapes: []awsapi.Shape{\n{Kind: awsapi.KindStructure},\n")
 	for _, name := range g.names {
@@ -69,6 +74,25 @@ func writeFields(b *bytes.Buffer, pairs ...any) {
 }
 
 type raw string
+
+// protocolList writes the protocols, the model's own first. The others that it names it has for other clients.
+func protocolList(meta metadata) (raw, error) {
+	names := map[string]string{
+		"rest-json": "ProtocolRestJSON", "rest-xml": "ProtocolRestXML", "query": "ProtocolQuery", "json": "ProtocolJSON",
+		"smithy-rpc-v2-cbor": "ProtocolCBOR",
+	}
+	var list []string
+	for _, p := range append([]string{meta.Protocol}, meta.Protocols...) {
+		name, ok := names[p]
+		if !ok {
+			return "", fmt.Errorf("unknown protocol %q", p)
+		}
+		if name = "awsapi." + name; !slices.Contains(list, name) {
+			list = append(list, name)
+		}
+	}
+	return raw("[]awsapi.Protocol{" + strings.Join(list, ", ") + "}"), nil
+}
 
 func (g *generator) shape(b *bytes.Buffer, name string) error {
 	s := g.model.Shapes.Values[name]
@@ -141,7 +165,8 @@ func (g *generator) operation(b *bytes.Buffer, op *operation) {
 	}
 	b.WriteString("{")
 	writeFields(b, "Name", op.Name, "Method", op.HTTP.Method, "Path", op.HTTP.RequestURI, "Status", status,
-		"HostPrefix", op.Endpoint.HostPrefix, "Unsigned", unsigned(op))
+		"HostPrefix", op.Endpoint.HostPrefix, "Unsigned", unsigned(op),
+		"Compressed", slices.Contains(op.Compression.Encodings, "gzip"))
 	if op.Input != nil {
 		writeFields(b, "Input", raw(shapeConstant(op.Input.Shape)), "InputName", op.Input.LocationName,
 			"InputNamespace", op.Input.XMLNamespace.URI)

@@ -8,7 +8,7 @@ import "hotaru/awsapi"
 
 // Service describes AWS Identity and Access Management 2010-05-08. It must not be changed.
 var Service = &awsapi.Service{
-	Name: "iam", FullName: "AWS Identity and Access Management", APIVersion: "2010-05-08", EndpointPrefix: "iam", SigningName: "iam", GlobalEndpoint: true, Protocol: "query", XMLNamespace: "https://iam.amazonaws.com/doc/2010-05-08/",
+	Name: "iam", FullName: "AWS Identity and Access Management", APIVersion: "2010-05-08", EndpointPrefix: "iam", SigningName: "iam", GlobalEndpoint: true, Protocols: []awsapi.Protocol{awsapi.ProtocolQuery}, XMLNamespace: "https://iam.amazonaws.com/doc/2010-05-08/",
 	Shapes: []awsapi.Shape{
 		{Kind: awsapi.KindStructure},
 		{Name: "AcceptDelegationRequestRequest", Kind: awsapi.KindStructure, Members: []awsapi.Member{

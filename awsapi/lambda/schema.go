@@ -8,7 +8,7 @@ import "hotaru/awsapi"
 
 // Service describes AWS Lambda 2015-03-31. It must not be changed.
 var Service = &awsapi.Service{
-	Name: "lambda", FullName: "AWS Lambda", APIVersion: "2015-03-31", EndpointPrefix: "lambda", SigningName: "lambda", Protocol: "rest-json",
+	Name: "lambda", FullName: "AWS Lambda", APIVersion: "2015-03-31", EndpointPrefix: "lambda", SigningName: "lambda", Protocols: []awsapi.Protocol{awsapi.ProtocolRestJSON},
 	Shapes: []awsapi.Shape{
 		{Kind: awsapi.KindStructure},
 		{Name: "AccountLimit", Kind: awsapi.KindStructure, Members: []awsapi.Member{

@@ -18,7 +18,7 @@ import (
 // CBOR has many forms of one value, so bodies are compared by what they decode to.
 
 func TestPublishedCBORRequests(t *testing.T) {
-	for _, s := range suites(t, "input", "smithy-rpc-v2-cbor") {
+	for _, s := range append(suites(t, "input", "smithy-rpc-v2-cbor"), suites(t, "input", "smithy-rpc-v2-cbor-query-compatible")...) {
 		for _, c := range s.Cases {
 			t.Run(c.ID, func(t *testing.T) {
 				body, err := base64.StdEncoding.DecodeString(c.Serialized.Body)
@@ -39,7 +39,7 @@ func TestPublishedCBORRequests(t *testing.T) {
 }
 
 func TestPublishedCBORResponses(t *testing.T) {
-	for _, s := range suites(t, "output", "smithy-rpc-v2-cbor") {
+	for _, s := range append(suites(t, "output", "smithy-rpc-v2-cbor"), suites(t, "output", "smithy-rpc-v2-cbor-query-compatible")...) {
 		for _, c := range s.Cases {
 			t.Run(c.ID, func(t *testing.T) {
 				if reason := notForServers(c.ID); reason != "" {
@@ -87,12 +87,18 @@ func checkCBORResponse(t *testing.T, s *suite, c *testCase) {
 }
 
 func checkCBORError(t *testing.T, s *suite, c *testCase, op *Operation, p Protocol) {
-	a := p.EncodeFailure(op.Service, FailureOf(op.Service, &awsapi.Error{Code: c.ErrorCode, Message: c.ErrorMessage, Fields: c.Error}), "id")
+	failure := FailureOf(op.Service, &awsapi.Error{Code: c.ErrorCode, Message: c.ErrorMessage, Fields: c.Error})
+	a := p.EncodeFailure(op.Service, failure, "id")
 	if a.Status != c.Response.StatusCode {
 		t.Errorf("status is %d, want %d", a.Status, c.Response.StatusCode)
 	}
+	for name, value := range c.Response.Headers {
+		if got := a.Header.Get(name); got != value {
+			t.Errorf("header %s is %q, want %q", name, got, value)
+		}
+	}
 	b := wiretest.NewBuilder(&s.Model)
-	id, typ, err := b.Add(c.ErrorCode)
+	id, typ, err := b.Add(failure.Name)
 	if err != nil {
 		t.Fatal(err)
 	}

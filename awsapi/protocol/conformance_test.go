@@ -105,9 +105,9 @@ func prepare(t *testing.T, s *suite, c *testCase) (*Operation, Protocol) {
 			t.Fatal(err)
 		}
 	}
-	p, ok := For(b.Service)
+	p, ok := For(b.Service, b.Service.Protocols[0])
 	if !ok {
-		t.Fatalf("no protocol for %s", b.Service.Protocol)
+		t.Fatalf("no protocol for %s", b.Service.Protocols)
 	}
 	set := plan.NewSet(b.Service)
 	ready := &Operation{Operation: &op, Service: b.Service}
@@ -121,7 +121,7 @@ func prepare(t *testing.T, s *suite, c *testCase) (*Operation, Protocol) {
 }
 
 func TestPublishedRequests(t *testing.T) {
-	for _, name := range []string{"rest-json", "rest-xml", "query", "json", "json_1_0"} {
+	for _, name := range []string{"rest-json", "rest-xml", "query", "json", "json_1_0", "json_1_0-query-compatible"} {
 		for _, s := range suites(t, "input", name) {
 			for _, c := range s.Cases {
 				t.Run(name+"/"+c.ID, func(t *testing.T) {
@@ -142,7 +142,7 @@ func checkRequest(t *testing.T, s *suite, c *testCase) {
 		r.Header.Set(name, value)
 	}
 	request := &Request{HTTP: r, Body: []byte(c.Serialized.Body), Stream: strings.NewReader(c.Serialized.Body)}
-	switch op.Service.Protocol {
+	switch op.Service.Protocols[0] {
 	case "query":
 		form, err := querywire.Parse(c.Serialized.Body)
 		if err != nil {
@@ -210,7 +210,7 @@ func plainWithStreams(p *plan.Plan, v reflect.Value) any {
 }
 
 func TestPublishedResponses(t *testing.T) {
-	for _, name := range []string{"rest-json", "rest-xml", "query", "json", "json_1_0"} {
+	for _, name := range []string{"rest-json", "rest-xml", "query", "json", "json_1_0", "json_1_0-query-compatible"} {
 		for _, s := range suites(t, "output", name) {
 			for _, c := range s.Cases {
 				t.Run(name+"/"+c.ID, func(t *testing.T) {
@@ -248,7 +248,7 @@ func checkResponse(t *testing.T, s *suite, c *testCase) {
 		}
 	}
 	want := []byte(c.Response.Body)
-	if op.Service.Protocol == "rest-xml" && c.ErrorCode == "" && isXML(want) && isXML(a.Body) {
+	if op.Service.Protocols[0] == "rest-xml" && c.ErrorCode == "" && isXML(want) && isXML(a.Body) {
 		// The model format has lost the root's name.
 		w, g := element(t, want), element(t, a.Body)
 		g.Name = w.Name
@@ -257,7 +257,7 @@ func checkResponse(t *testing.T, s *suite, c *testCase) {
 		}
 		return
 	}
-	if op.Service.Protocol == "query" || c.ErrorCode != "" && op.Service.Protocol == "rest-xml" {
+	if op.Service.Protocols[0] == "query" || c.ErrorCode != "" && op.Service.Protocols[0] == "rest-xml" {
 		if len(want) == 0 {
 			return
 		}

@@ -54,6 +54,19 @@ func FailureOf(service *awsapi.Service, err awsapi.APIError) *Failure {
 	return f
 }
 
+// statusBesideQuery is the status in a protocol that a service speaks besides query. The model's code and status of
+// an error are then those of the query protocol alone (Smithy's awsQueryError trait).
+func (f *Failure) statusBesideQuery(service *awsapi.Service) int {
+	switch {
+	case !service.QueryCompatible || f.Shape == nil || f.Shape.Error.Code == "":
+		return f.Status
+	case f.Sender:
+		return http.StatusBadRequest
+	default:
+		return http.StatusInternalServerError
+	}
+}
+
 func errorShape(service *awsapi.Service, code string) *awsapi.Shape {
 	var byCode *awsapi.Shape
 	for i := range service.Shapes {

@@ -15,6 +15,9 @@ func (jsonRPC) Decode(op *Operation, r *Request, input reflect.Value) error {
 	if len(r.Body) == 0 {
 		return nil
 	}
+	if err := checkMediaType(r.HTTP); err != nil {
+		return err
+	}
 	if err := epochDecoder.Decode(r.Body, whole(op.Input), input); err != nil {
 		return malformed(err)
 	}
@@ -31,7 +34,7 @@ func (j jsonRPC) Encode(op *Operation, output reflect.Value, _ string) (*Answer,
 }
 
 func (j jsonRPC) EncodeFailure(service *awsapi.Service, f *Failure, _ string) *Answer {
-	a := &Answer{Status: f.Status, Header: make(http.Header, 4)}
+	a := &Answer{Status: f.statusBesideQuery(service), Header: make(http.Header, 4)}
 	a.Header["Content-Type"] = []string{j.contentType}
 	if service.QueryCompatible {
 		a.Header["X-Amzn-Query-Error"] = []string{queryError(f)}

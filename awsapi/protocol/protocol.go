@@ -56,18 +56,18 @@ type Protocol interface {
 	EncodeFailure(service *awsapi.Service, f *Failure, requestID string) *Answer
 }
 
-// For returns the implementation of a service's protocol; it is not ok where there is none yet.
-func For(service *awsapi.Service) (Protocol, bool) {
-	switch service.Protocol {
-	case "rest-json":
+// For returns the implementation of one of a service's protocols; it is not ok where there is none.
+func For(service *awsapi.Service, name awsapi.Protocol) (Protocol, bool) {
+	switch name {
+	case awsapi.ProtocolRestJSON:
 		return restJSON{}, true
-	case "rest-xml":
+	case awsapi.ProtocolRestXML:
 		return restXML{}, true
-	case "query":
+	case awsapi.ProtocolQuery:
 		return query{}, true
-	case "smithy-rpc-v2-cbor":
+	case awsapi.ProtocolCBOR:
 		return rpcCBOR{}, true
-	case "json":
+	case awsapi.ProtocolJSON:
 		return jsonRPC{contentType: "application/x-amz-json-" + service.JSONVersion}, true
 	default:
 		return nil, false

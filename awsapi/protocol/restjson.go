@@ -67,16 +67,16 @@ func decodePayload(f *plan.Field, r *Request, v reflect.Value) error {
 	return nil
 }
 
-// checkMediaType refuses a body that says to be something else than JSON. Types that command-line tools send by
-// default pass, as they do on AWS.
+// checkMediaType refuses a body that says to be something else than JSON, or two things at once. Types that
+// command-line tools send by default pass, as they do on AWS.
 func checkMediaType(r *http.Request) error {
-	given := r.Header.Get("Content-Type")
+	given := strings.Join(r.Header["Content-Type"], ", ")
 	switch given {
 	case "", "application/json", "application/x-amz-json-1.0", "application/x-amz-json-1.1":
 		return nil
 	}
-	media, _, err := mime.ParseMediaType(given)
-	if err == nil {
+	media, parameters, err := mime.ParseMediaType(given)
+	if err == nil && utf8Charset(parameters["charset"]) {
 		switch media {
 		case "application/json", "application/x-amz-json-1.0", "application/x-amz-json-1.1", "application/octet-stream",
 			"binary/octet-stream", "application/x-www-form-urlencoded", "text/plain":
@@ -86,7 +86,21 @@ func checkMediaType(r *http.Request) error {
 			return nil
 		}
 	}
+	return unsupportedMedia(given)
+}
+
+func unsupportedMedia(given string) error {
 	return awsapi.Errorf("UnsupportedMediaTypeException", "The content type %s is not supported.", given)
+}
+
+// utf8Charset says whether a charset is JSON's own, or a part of it.
+func utf8Charset(name string) bool {
+	switch strings.ToLower(name) {
+	case "", "utf-8", "utf8", "us-ascii":
+		return true
+	default:
+		return false
+	}
 }
 
 func (restJSON) Encode(op *Operation, output reflect.Value, _ string) (*Answer, error) {

@@ -2,8 +2,10 @@ package protocol
 
 import (
 	"errors"
+	"mime"
 	"net/http"
 	"reflect"
+	"strings"
 
 	"hotaru/awsapi"
 	"hotaru/awsapi/internal/cborwire"
@@ -15,6 +17,11 @@ type rpcCBOR struct{}
 func (rpcCBOR) Decode(op *Operation, r *Request, input reflect.Value) error {
 	if len(r.Body) == 0 {
 		return nil
+	}
+	if given := strings.Join(r.HTTP.Header["Content-Type"], ", "); given != "" {
+		if media, _, err := mime.ParseMediaType(given); err != nil || media != "application/cbor" {
+			return unsupportedMedia(given)
+		}
 	}
 	err := cborwire.Decode(r.Body, whole(op.Input), input)
 	switch {
@@ -56,7 +63,7 @@ func (rpcCBOR) EncodeFailure(service *awsapi.Service, f *Failure, _ string) *Ans
 			}
 		}
 	}
-	a := cborAnswer(f.Status, appendWireCBOR(nil, members))
+	a := cborAnswer(f.statusBesideQuery(service), appendWireCBOR(nil, members))
 	if service.QueryCompatible {
 		a.Header["X-Amzn-Query-Error"] = []string{queryError(f)}
 	}

@@ -7,10 +7,10 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"hash"
 	"io"
 	"net/http"
 	"runtime/debug"
+	"strings"
 
 	"hotaru/awsapi"
 	"hotaru/awsapi/sigv4"
@@ -22,8 +22,10 @@ const (
 	generalLimit = 70167211
 	// invokeLimit is the payload's 6 MB; Lambda names this number.
 	invokeLimit = 6291456
-	// formLimit bounds a query request, which has no payloads.
-	formLimit = 1 << 20
+	// objectLimit is S3's for one object or part that is sent at once: 5 GiB.
+	objectLimit = 5 << 30
+	// formLimit bounds a query request: a batch of SQS messages, 1 MiB, with every byte escaped, fits.
+	formLimit = 4 << 20
 	// firstBuffer is the most memory that a declared length gets before any byte has come.
 	firstBuffer = 8 << 20
 )
@@ -35,6 +37,9 @@ func DefaultBodyLimit(service, operation string) int64 {
 		case "Invoke", "InvokeWithResponseStream", "InvokeAsync":
 			return invokeLimit
 		}
+	}
+	if service == "s3" && (operation == "PutObject" || operation == "UploadPart") {
+		return objectLimit
 	}
 	return generalLimit
 }
@@ -48,6 +53,8 @@ type body struct {
 	sum    [sha256.Size]byte
 	// declared is the signed SHA-256 in hex; empty where the payload is not signed.
 	declared string
+	// chunks describe an aws-chunked body; nil where it is plain.
+	chunks *sigv4.Chunks
 }
 
 // read takes the whole body, once.
@@ -56,7 +63,8 @@ func (x *exchange) read(limit int64) ([]byte, error) {
 		return x.body.data, x.body.err
 	}
 	x.body.read = true
-	x.body.data, x.body.err = readAll(x.r, limit)
+	source, length := x.source()
+	x.body.data, x.body.err = readAll(source, length, limit)
 	if errors.Is(x.body.err, errTooLarge) {
 		x.body.err = x.tooLarge(limit)
 		// What is left is not worth reading.
@@ -67,34 +75,49 @@ func (x *exchange) read(limit int64) ([]byte, error) {
 
 var errTooLarge = errors.New("server: body too large")
 
-func readAll(r *http.Request, limit int64) ([]byte, error) {
-	if r.ContentLength > limit {
+// source is the body as the caller meant it, and its length; -1 where nobody said.
+func (x *exchange) source() (io.Reader, int64) {
+	switch {
+	case x.r.Body == nil:
+		return http.NoBody, 0
+	case x.body.chunks != nil:
+		return x.body.chunks.Reader(x.r.Body), x.body.chunks.Length
+	default:
+		return x.r.Body, x.r.ContentLength
+	}
+}
+
+// readAll reads up to io.EOF, at which chunks have been verified.
+func readAll(body io.Reader, length, limit int64) ([]byte, error) {
+	switch {
+	case length > limit:
 		return nil, errTooLarge
-	}
-	if r.ContentLength == 0 || r.Body == nil {
-		return nil, nil
-	}
-	if r.ContentLength > 0 && r.ContentLength <= firstBuffer {
-		data := make([]byte, r.ContentLength)
-		if _, err := io.ReadFull(r.Body, data); err != nil {
+	case length >= 0 && length <= firstBuffer:
+		// One byte more is for the read that meets the end.
+		data := make([]byte, length+1)
+		n, err := io.ReadFull(body, data)
+		if int64(n) != length || !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
 			return nil, truncated(err)
 		}
-		return data, nil
+		return data[:length:length], nil
 	}
-	data, err := io.ReadAll(io.LimitReader(r.Body, limit+1))
+	data, err := io.ReadAll(io.LimitReader(body, limit+1))
 	switch {
 	case err != nil:
 		return nil, truncated(err)
 	case int64(len(data)) > limit:
 		return nil, errTooLarge
-	case r.ContentLength >= 0 && int64(len(data)) < r.ContentLength:
+	case length >= 0 && int64(len(data)) < length:
 		return nil, truncated(io.ErrUnexpectedEOF)
 	}
 	return data, nil
 }
 
-// truncated is a body that ended early: the caller is gone or broken, so the words hardly matter.
+// truncated is a body that ended early or badly: the caller is gone or broken. Chunks say themselves what is wrong.
 func truncated(err error) error {
+	if errors.As(err, new(awsapi.APIError)) {
+		return err
+	}
 	return fmt.Errorf("%w: %w", awsapi.Errorf("IncompleteBody", "The request body terminated unexpectedly"), err)
 }
 
@@ -111,7 +134,7 @@ func (x *exchange) tooLarge(limit int64) error {
 }
 
 func (x *exchange) limit() int64 {
-	if x.service.Protocol == "query" {
+	if x.dialect.name == awsapi.ProtocolQuery {
 		return formLimit
 	}
 	if x.server.options.BodyLimit != nil {
@@ -131,14 +154,21 @@ func (x *exchange) digest() ([sha256.Size]byte, error) {
 	return x.body.sum, nil
 }
 
+// expect says what a signature must be good for.
+func (x *exchange) expect() sigv4.Expect {
+	return sigv4.Expect{
+		Service: x.service.SigningName, Global: x.service.GlobalEndpoint, Query: x.dialect.name == awsapi.ProtocolQuery,
+	}
+}
+
 // authenticate sets the caller. Operations that the model lets callers leave unsigned pass without a signature.
 func (x *exchange) authenticate() error {
 	if x.server.options.Authenticator == nil || x.op.Unsigned && !sigv4.Signed(x.r) {
-		return nil
+		var err error
+		x.body.chunks, err = sigv4.Chunked(x.r, x.expect())
+		return err
 	}
-	result, err := x.server.options.Authenticator.Verify(x.r, sigv4.Expect{
-		Service: x.service.SigningName, Global: x.service.GlobalEndpoint, Query: x.service.Protocol == "query",
-	}, x.digest)
+	result, err := x.server.options.Authenticator.Verify(x.r, x.expect(), x.digest)
 	if err != nil {
 		return err
 	}
@@ -149,15 +179,18 @@ func (x *exchange) authenticate() error {
 	if result.Region != "" {
 		x.call.Scope.Region = result.Region
 	}
-	x.body.declared = result.PayloadHash
+	x.body.declared, x.body.chunks = result.PayloadHash, result.Chunks
 	return nil
 }
 
 // readBody reads the body for the protocol, or leaves a checked stream for an operation whose payload streams.
 func (x *exchange) readBody() error {
+	x.request.HTTP = x.r
+	if x.body.chunks != nil {
+		x.request.HTTP = withoutChunks(x.r)
+	}
 	if p := x.op.Input.Payload; p != nil && x.op.Input.Type.Field(p.Index).Type.Kind() == reflectInterface && !x.body.read {
 		x.body.read, x.body.err = true, errNoBody
-		x.request.HTTP = x.r
 		x.request.Stream = x.stream()
 		return nil
 	}
@@ -171,53 +204,34 @@ func (x *exchange) readBody() error {
 			return err
 		}
 		if !sameHash(x.body.declared, sum[:]) {
-			return sigv4.Mismatch(sigv4.Expect{Query: x.service.Protocol == "query"})
+			return sigv4.Mismatch(x.expect())
 		}
 	}
-	x.request.HTTP, x.request.Body = x.r, data
+	if x.request.Body, err = x.expand(data, x.limit()); err != nil {
+		return err
+	}
 	if x.op.Input.Payload != nil {
 		x.request.Stream = bytes.NewReader(data)
 	}
 	return nil
 }
 
+// withoutChunks is the request as it was before its body was framed: S3 keeps what Content-Encoding says besides.
+func withoutChunks(r *http.Request) *http.Request {
+	plain := r.WithContext(r.Context())
+	plain.Header = r.Header.Clone()
+	if names := encodings(r); len(names) > 0 {
+		plain.Header.Set("Content-Encoding", strings.Join(names, ","))
+	} else {
+		plain.Header.Del("Content-Encoding")
+	}
+	return plain
+}
+
 func sameHash(declared string, sum []byte) bool {
 	var text [2 * sha256.Size]byte
 	hex.Encode(text[:], sum)
 	return subtle.ConstantTimeCompare([]byte(declared), text[:]) == 1
-}
-
-// stream reads the body within its limit and, at its end, compares the signed hash: a reader that got io.EOF has read
-// what was signed.
-func (x *exchange) stream() io.Reader {
-	s := &checkedStream{r: x.r.Body, left: x.limit(), declared: x.body.declared, tooLarge: x.tooLarge(x.limit()),
-		mismatch: sigv4.Mismatch(sigv4.Expect{})}
-	if s.declared != "" {
-		s.hash = sha256.New()
-	}
-	return s
-}
-
-type checkedStream struct {
-	r                  io.Reader
-	left               int64
-	hash               hash.Hash
-	declared           string
-	tooLarge, mismatch error
-}
-
-func (s *checkedStream) Read(p []byte) (int, error) {
-	n, err := s.r.Read(p)
-	if s.left -= int64(n); s.left < 0 {
-		return 0, s.tooLarge
-	}
-	if s.hash != nil {
-		s.hash.Write(p[:n])
-		if err == io.EOF && !sameHash(s.declared, s.hash.Sum(nil)) {
-			return n, s.mismatch
-		}
-	}
-	return n, err
 }
 
 func stack() []byte { return debug.Stack() }

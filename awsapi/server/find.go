@@ -8,26 +8,39 @@ import (
 
 	"hotaru/awsapi"
 	"hotaru/awsapi/internal/querywire"
+	"hotaru/awsapi/protocol"
 	"hotaru/awsapi/sigv4"
 )
 
-// find sets the exchange's service and operation. The credential scope's service narrows the choice; where the
-// request does not fit that service it is that service's unknown operation.
+// dialect is one of a service's protocols.
+type dialect struct {
+	name awsapi.Protocol
+	protocol.Protocol
+}
+
+// find sets the exchange's service, protocol and operation. The credential scope's service narrows the choice; where
+// the request does not fit that service it is that service's unknown operation.
 func (x *exchange) find() error {
 	candidates := x.server.services
 	if hint := sigv4.Service(x.r); hint != "" {
 		if hinted := signedFor(candidates, hint); len(hinted) > 0 {
-			candidates = hinted
+			candidates, x.hinted = hinted, true
 			x.service = hinted[0]
 		}
 	}
 	for _, s := range candidates {
-		if i, ok := x.lookUp(s); ok {
-			x.service, x.op = s, s.operations[i]
-			return nil
-		}
-		if x.body.err != nil {
-			return x.body.err
+		for i := range s.dialects {
+			d := &s.dialects[i]
+			if !x.speaks(d.name) {
+				continue
+			}
+			if index, ok := x.lookUp(s, d); ok {
+				x.service, x.dialect, x.op = s, d, s.operations[index]
+				return nil
+			}
+			if x.body.err != nil {
+				return x.body.err
+			}
 		}
 	}
 	return x.unknown(candidates)
@@ -43,27 +56,51 @@ func signedFor(services []*service, signingName string) []*service {
 	return found
 }
 
-// lookUp asks whether a request is an operation of a service.
-func (x *exchange) lookUp(s *service) (index int, ok bool) {
-	switch s.Protocol {
-	case "json":
+// speaks says whether the request has a protocol's form: its header, or its content and path. X-Amz-Target comes
+// before anything that a body could say.
+func (x *exchange) speaks(name awsapi.Protocol) bool {
+	switch name {
+	case awsapi.ProtocolCBOR:
+		return x.r.Header.Get("Smithy-Protocol") == "rpc-v2-cbor" && strings.Contains(x.r.URL.Path, "/service/")
+	case awsapi.ProtocolJSON:
+		return x.r.Header.Get("X-Amz-Target") != ""
+	case awsapi.ProtocolQuery:
+		return x.r.Header.Get("X-Amz-Target") == "" && x.isForm()
+	default:
+		return x.r.Header.Get("X-Amz-Target") == ""
+	}
+}
+
+// guess finds the protocol for the words to a caller whose request is no operation: the one whose form it has, else
+// the service's own.
+func (x *exchange) guess(s *service) *dialect {
+	for i := range s.dialects {
+		if x.speaks(s.dialects[i].name) {
+			return &s.dialects[i]
+		}
+	}
+	return &s.dialects[0]
+}
+
+// lookUp asks whether a request is an operation of a service in a protocol whose form it has.
+func (x *exchange) lookUp(s *service, d *dialect) (index int, ok bool) {
+	switch d.name {
+	case awsapi.ProtocolJSON:
 		prefix, name, _ := strings.Cut(x.r.Header.Get("X-Amz-Target"), ".")
-		if prefix != s.TargetPrefix {
+		if prefix != s.TargetPrefix || x.r.Method != http.MethodPost {
 			return 0, false
 		}
-		x.service = s
+		x.service, x.dialect = s, d
 		return s.index(name)
-	case "smithy-rpc-v2-cbor":
-		if x.r.Method != http.MethodPost || x.r.Header.Get("Smithy-Protocol") != "rpc-v2-cbor" {
-			return 0, false
-		}
+	case awsapi.ProtocolCBOR:
 		_, rest, _ := strings.Cut(x.r.URL.EscapedPath(), "/service/")
 		name, operation, found := strings.Cut(rest, "/operation/")
-		if !found || name != s.TargetPrefix {
+		if !found || name != s.TargetPrefix || x.r.Method != http.MethodPost {
 			return 0, false
 		}
+		x.service, x.dialect = s, d
 		return s.index(operation)
-	case "query":
+	case awsapi.ProtocolQuery:
 		form := x.form()
 		if form == nil {
 			return 0, false
@@ -74,9 +111,6 @@ func (x *exchange) lookUp(s *service) (index int, ok bool) {
 		action, _ := form.Get("Action")
 		return s.index(action)
 	default:
-		if x.r.Header.Get("X-Amz-Target") != "" {
-			return 0, false
-		}
 		match, ok := s.router.Find(x.r.Method, x.r.URL.EscapedPath(), x.r.URL.RawQuery)
 		x.request.Match = match
 		return match.ID, ok
@@ -92,28 +126,32 @@ func (s *service) index(name string) (int, bool) {
 	return 0, false
 }
 
-// form reads the parameters of a query request, once; nil where it is none.
-func (x *exchange) form() *querywire.Form {
-	if x.request.Form != nil || x.body.err != nil {
-		return x.request.Form
-	}
-	if path := x.r.URL.Path; path != "/" && path != "" {
-		return nil
+// isForm says whether the request looks like one of the query protocol. Its path is the root, or, where the signature
+// names the service, any: SQS's callers post to a queue's URL.
+func (x *exchange) isForm() bool {
+	if path := x.r.URL.Path; path != "/" && path != "" && !x.hinted {
+		return false
 	}
 	switch x.r.Method {
 	case http.MethodGet:
-		if x.r.URL.RawQuery == "" {
-			return nil
-		}
+		return x.r.URL.RawQuery != ""
 	case http.MethodPost:
-		media, _, err := mime.ParseMediaType(x.r.Header.Get("Content-Type"))
-		if err != nil || media != "application/x-www-form-urlencoded" {
-			return nil
-		}
+		media, _, err := mime.ParseMediaType(strings.Join(x.r.Header["Content-Type"], ","))
+		return err == nil && media == "application/x-www-form-urlencoded"
 	default:
-		return nil
+		return false
+	}
+}
+
+// form reads the parameters of a query request, once; nil where it is none.
+func (x *exchange) form() *querywire.Form {
+	if x.request.Form != nil || x.body.err != nil || !x.isForm() {
+		return x.request.Form
 	}
 	data, err := x.read(formLimit)
+	if err == nil && gzipped(x.r) {
+		data, err = x.inflate(data, formLimit)
+	}
 	if err != nil {
 		x.body.err = err
 		return nil
@@ -129,40 +167,43 @@ func (x *exchange) form() *querywire.Form {
 
 // unknown is the answer to a request that is no operation, in the words of the service that it was meant for.
 func (x *exchange) unknown(candidates []*service) error {
-	if form := x.form(); form != nil && (x.service == nil || x.service.Protocol == "query") {
-		if action, ok := form.Get("Action"); ok || x.service != nil {
-			x.speakQuery(candidates)
-			if !ok {
-				return awsapi.Errorf("MissingAction", "The request must contain the parameter Action.")
-			}
-			version, ok := form.Get("Version")
-			if !ok {
-				version = "NO_VERSION_SPECIFIED"
-			}
-			return awsapi.Errorf("InvalidAction", "Could not find operation %s for version %s", action, version)
+	if form := x.form(); form != nil && x.speaksQuery(candidates) {
+		action, ok := form.Get("Action")
+		if !ok {
+			return awsapi.Errorf("MissingAction", "The request must contain the parameter Action.")
 		}
+		version, ok := form.Get("Version")
+		if !ok {
+			version = "NO_VERSION_SPECIFIED"
+		}
+		return awsapi.Errorf("InvalidAction", "Could not find operation %s for version %s", action, version)
 	}
 	if x.body.err != nil {
 		return x.body.err
 	}
 	status := http.StatusNotFound
-	if x.service != nil && x.service.Protocol == "json" {
+	if x.service != nil && x.service.Speaks(awsapi.ProtocolJSON) && x.speaks(awsapi.ProtocolJSON) {
 		status = http.StatusBadRequest
 	}
 	return &awsapi.Error{Code: "UnknownOperationException", Status: status}
 }
 
-// speakQuery makes sure that a failure is written as a query service does.
-func (x *exchange) speakQuery(candidates []*service) {
+// speaksQuery says whether a form is answered as a query service does. Where nothing names the service, any that
+// speaks query will do for the words, if the form has an action.
+func (x *exchange) speaksQuery(candidates []*service) bool {
 	if x.service != nil {
-		return
+		return x.guess(x.service).name == awsapi.ProtocolQuery
+	}
+	if _, ok := x.request.Form.Get("Action"); !ok {
+		return false
 	}
 	for _, s := range candidates {
-		if s.Protocol == "query" {
+		if s.Speaks(awsapi.ProtocolQuery) {
 			x.service = s
-			return
+			return true
 		}
 	}
+	return false
 }
 
 // errNoBody is an internal guard: the body was taken before.

@@ -14,9 +14,9 @@ import (
 type text struct{ Text *string }
 
 // echo is a service of any protocol with one operation, which answers what it gets.
-func echo(name, protocol string, change func(*awsapi.Service)) awsapi.Binding {
+func echo(name string, protocol awsapi.Protocol, change func(*awsapi.Service)) awsapi.Binding {
 	s := &awsapi.Service{
-		Name: name, FullName: "Echo", APIVersion: "2020-01-01", SigningName: name, Protocol: protocol,
+		Name: name, FullName: "Echo", APIVersion: "2020-01-01", SigningName: name, Protocols: []awsapi.Protocol{protocol},
 		TargetPrefix: strings.ToUpper(name[:1]) + name[1:], Shapes: []awsapi.Shape{{},
 			{Name: "Text", Kind: awsapi.KindString, Max: "5"},
 			{Name: "Message", Members: []awsapi.Member{{Name: "Text", Shape: 1}}},
@@ -56,7 +56,7 @@ func TestProtocolsSideBySide(t *testing.T) {
 		{"target beside a route", "/echo", "Nine.Echo", "", "{}", 404, `{}`, "application/json", ""},
 		{"invalid", "/", "Two.Echo", "", `{"Text":"too long"}`, 400,
 			`{"__type":"ValidationException","message":"1 validation error detected: Value 'too long' at 'text' failed to satisfy constraint: Member must have length less than or equal to 5"}`, "application/x-amz-json-1.1", ""},
-		{"error of 1.0", "/", "One.Echo", "", `{"Text":"gone"}`, 404, `{"__type":"com.amazonaws.one#Missing","message":"no"}`, "application/x-amz-json-1.0", "Gone;Sender"},
+		{"error of 1.0", "/", "One.Echo", "", `{"Text":"gone"}`, 400, `{"__type":"com.amazonaws.one#Missing","message":"no"}`, "application/x-amz-json-1.0", "Gone;Sender"},
 		{"error of 1.1", "/", "Two.Echo", "", `{"Text":"gone"}`, 404, `{"__type":"Missing","message":"no"}`, "application/x-amz-json-1.1", ""},
 		{"json 1.0", "/", "One.Echo", "", `{"Text":"hi"}`, 200, `{"Text":"hi"}`, "application/x-amz-json-1.0", ""},
 		{"json 1.1", "/", "Two.Echo", "", `{"Text":"hi"}`, 200, `{"Text":"hi"}`, "application/x-amz-json-1.1", ""},

@@ -227,7 +227,7 @@ func TestBindRefuses(t *testing.T) {
 	if _, err := New(Options{}, awsapi.Binding{Service: lambda.Service}); err == nil {
 		t.Error("a binding without handlers is accepted")
 	}
-	if _, err := New(Options{}, awsapi.Binding{Service: &awsapi.Service{Protocol: "smoke-signals"}}); err == nil {
+	if _, err := New(Options{}, awsapi.Binding{Service: &awsapi.Service{Protocols: []awsapi.Protocol{"smoke-signals"}}}); err == nil {
 		t.Error("an unknown protocol is accepted")
 	}
 }

@@ -70,7 +70,8 @@ type Server struct {
 // service is a bound service.
 type service struct {
 	*awsapi.Service
-	protocol protocol.Protocol
+	// dialects are in the order of Service.Protocols.
+	dialects []dialect
 	plans    *plan.Set
 	router   *route.Router
 	// operations are in the order of Service.Operations.
@@ -110,15 +111,21 @@ func setDefault(field *string, value string) {
 }
 
 func bind(b awsapi.Binding) (*service, error) {
-	p, ok := protocol.For(b.Service)
-	if !ok {
-		return nil, fmt.Errorf("no protocol %q", b.Service.Protocol)
+	s := &service{Service: b.Service, plans: plan.NewSet(b.Service)}
+	for _, name := range b.Service.Protocols {
+		p, ok := protocol.For(b.Service, name)
+		if !ok {
+			return nil, fmt.Errorf("no protocol %q", name)
+		}
+		s.dialects = append(s.dialects, dialect{name, p})
+	}
+	if len(s.dialects) == 0 {
+		return nil, errors.New("no protocol at all")
 	}
 	if len(b.Handlers) != len(b.Service.Operations) {
 		return nil, fmt.Errorf("%d handlers for %d operations", len(b.Handlers), len(b.Service.Operations))
 	}
-	s := &service{Service: b.Service, protocol: p, plans: plan.NewSet(b.Service)}
-	if httpBound(b.Service) {
+	if b.Service.Speaks(awsapi.ProtocolRestJSON) || b.Service.Speaks(awsapi.ProtocolRestXML) {
 		s.router = &route.Router{}
 	}
 	for i := range b.Service.Operations {
@@ -134,8 +141,6 @@ func bind(b awsapi.Binding) (*service, error) {
 	}
 	return s, nil
 }
-
-func httpBound(s *awsapi.Service) bool { return s.Protocol == "rest-json" || s.Protocol == "rest-xml" }
 
 // ready makes the operation's plans.
 func (o *operation) ready() error {
@@ -187,7 +192,10 @@ type exchange struct {
 	call    awsapi.Call
 	entry   Entry
 
+	// hinted says that the signature names the service; dialect is the protocol that the request speaks.
+	hinted  bool
 	service *service
+	dialect *dialect
 	op      *operation
 	request protocol.Request
 	body    body
@@ -216,17 +224,17 @@ func (x *exchange) run() (*protocol.Answer, error) {
 	}
 	input := x.op.handler.New()
 	value := reflect.ValueOf(input).Elem()
-	if err := x.service.protocol.Decode(&x.op.Operation, &x.request, value); err != nil {
+	if err := x.dialect.Decode(&x.op.Operation, &x.request, value); err != nil {
 		return nil, err
 	}
-	if err := validate.Input(x.service.Service, x.op.Input, value); err != nil {
+	if err := validate.Input(x.service.Service, x.dialect.name, x.op.Input, value); err != nil {
 		return nil, err
 	}
 	output, err := x.invoke(input)
 	if err != nil {
 		return nil, err
 	}
-	answer, err := x.service.protocol.Encode(&x.op.Operation, reflect.ValueOf(output).Elem(), x.call.RequestID)
+	answer, err := x.dialect.Encode(&x.op.Operation, reflect.ValueOf(output).Elem(), x.call.RequestID)
 	if err == nil && len(answer.Body) > 0 && x.service.Name == "lambda" && x.op.Name == "Invoke" {
 		// The model says bytes; Lambda says what they are.
 		answer.Header["Content-Type"] = []string{"application/json"}
@@ -251,11 +259,12 @@ func (x *exchange) invoke(input any) (output any, err error) {
 // failure encodes an error in the service's protocol. Where no service was found it speaks restJson1.
 func (x *exchange) failure(err error) *protocol.Answer {
 	described := unknownService
-	var p protocol.Protocol
+	p, _ := protocol.For(described, described.Protocols[0])
 	if x.service != nil {
-		described, p = x.service.Service, x.service.protocol
-	} else {
-		p, _ = protocol.For(described)
+		if x.dialect == nil {
+			x.dialect = x.guess(x.service)
+		}
+		described, p = x.service.Service, x.dialect
 	}
 	var f *protocol.Failure
 	var api awsapi.APIError
@@ -276,4 +285,4 @@ func (x *exchange) failure(err error) *protocol.Answer {
 }
 
 // unknownService stands in where a request fits no service.
-var unknownService = &awsapi.Service{Name: "unknown", Protocol: "rest-json", Shapes: []awsapi.Shape{{}}}
+var unknownService = &awsapi.Service{Name: "unknown", Protocols: []awsapi.Protocol{awsapi.ProtocolRestJSON}, Shapes: []awsapi.Shape{{}}}

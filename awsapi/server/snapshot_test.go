@@ -95,7 +95,7 @@ func TestSDKRequestSnapshots(t *testing.T) {
 			}
 			input := reflect.ValueOf(op.handler.New()).Elem()
 			request := &protocol.Request{HTTP: r, Match: match, Body: m.body, Stream: bytes.NewReader(m.body)}
-			if err := s.protocol.Decode(&op.Operation, request, input); err != nil {
+			if err := s.dialects[0].Decode(&op.Operation, request, input); err != nil {
 				t.Fatal(err)
 			}
 			for i := range op.Input.Fields {
@@ -139,7 +139,7 @@ func TestSDKResponseSnapshots(t *testing.T) {
 			}
 			output := reflect.New(op.Output.Type).Elem()
 			fillOutput(t, op.Output, m, output)
-			a, err := s.protocol.Encode(&op.Operation, output, "id")
+			a, err := s.dialects[0].Encode(&op.Operation, output, "id")
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -206,7 +206,7 @@ func TestSDKErrorSnapshots(t *testing.T) {
 				fields["retryAfterSeconds"] = after
 			}
 			f := protocol.FailureOf(s.Service, &awsapi.Error{Code: code, Fields: fields})
-			a := s.protocol.EncodeFailure(s.Service, f, "id")
+			a := s.dialects[0].EncodeFailure(s.Service, f, "id")
 			if status, err := strconv.Atoi(strings.TrimSpace(m.first)); err != nil || a.Status != status {
 				t.Errorf("status is %d, want %s", a.Status, m.first)
 			}

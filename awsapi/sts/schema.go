@@ -8,7 +8,7 @@ import "hotaru/awsapi"
 
 // Service describes AWS Security Token Service 2011-06-15. It must not be changed.
 var Service = &awsapi.Service{
-	Name: "sts", FullName: "AWS Security Token Service", APIVersion: "2011-06-15", EndpointPrefix: "sts", SigningName: "sts", GlobalEndpoint: true, Protocol: "query", XMLNamespace: "https://sts.amazonaws.com/doc/2011-06-15/",
+	Name: "sts", FullName: "AWS Security Token Service", APIVersion: "2011-06-15", EndpointPrefix: "sts", SigningName: "sts", GlobalEndpoint: true, Protocols: []awsapi.Protocol{awsapi.ProtocolQuery}, XMLNamespace: "https://sts.amazonaws.com/doc/2011-06-15/",
 	Shapes: []awsapi.Shape{
 		{Kind: awsapi.KindStructure},
 		{Name: "AssumeRoleRequest", Kind: awsapi.KindStructure, Members: []awsapi.Member{

@@ -26,7 +26,7 @@ func check(t *testing.T, service *awsapi.Service, operation string, input any) e
 	if err != nil {
 		t.Fatal(err)
 	}
-	return validate.Input(service, p, v)
+	return validate.Input(service, service.Protocols[0], p, v)
 }
 
 func wantMessage(t *testing.T, err error, code, message string) {
@@ -134,7 +134,7 @@ func FuzzInput(f *testing.F) {
 		if decoder.Decode(data, &plan.Field{Member: &awsapi.Member{}, Plan: p}, v) != nil {
 			return
 		}
-		if err := validate.Input(lambda.Service, p, v); err != nil && err.(*awsapi.Error).Code != "ValidationException" {
+		if err := validate.Input(lambda.Service, awsapi.ProtocolRestJSON, p, v); err != nil && err.(*awsapi.Error).Code != "ValidationException" {
 			t.Error(err)
 		}
 	})

@@ -15,8 +15,9 @@ import (
 	"hotaru/awsapi/internal/plan"
 )
 
-// Input answers nil, or one error that lists all violations in the order of the model.
-func Input(service *awsapi.Service, p *plan.Plan, input reflect.Value) error {
+// Input answers nil, or one error that lists all violations in the order of the model. The protocol that the request
+// came in decides the error's code.
+func Input(service *awsapi.Service, protocol awsapi.Protocol, p *plan.Plan, input reflect.Value) error {
 	if !p.Constrained {
 		return nil
 	}
@@ -26,7 +27,7 @@ func Input(service *awsapi.Service, p *plan.Plan, input reflect.Value) error {
 		return nil
 	}
 	code, plural := "ValidationException", ""
-	if service.Protocol == "query" {
+	if protocol == awsapi.ProtocolQuery {
 		code = "ValidationError"
 	}
 	if len(c.violations) > 1 {

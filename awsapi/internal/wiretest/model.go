@@ -119,9 +119,10 @@ type Builder struct {
 func NewBuilder(m *Model) *Builder {
 	text := func(key string) string { s, _ := m.Metadata[key].(string); return s }
 	s := &awsapi.Service{
-		Name: "test", Protocol: text("protocol"), JSONVersion: text("jsonVersion"), TargetPrefix: text("targetPrefix"),
+		Name: "test", Protocols: []awsapi.Protocol{awsapi.Protocol(text("protocol"))}, JSONVersion: text("jsonVersion"), TargetPrefix: text("targetPrefix"),
 		APIVersion: text("apiVersion"), XMLNamespace: text("xmlNamespace"), Shapes: []awsapi.Shape{{}},
 	}
+	_, s.QueryCompatible = m.Metadata["awsQueryCompatible"]
 	if object, ok := m.Metadata["xmlNamespace"].(map[string]any); ok {
 		s.XMLNamespace, _ = object["uri"].(string)
 	}
