@@ -3,6 +3,8 @@ package daemon
 import (
 	"log/slog"
 	"time"
+
+	"hotaru/gateway"
 )
 
 // Config is everything a Hotaru can be told. The zero value of each field but DataDir is usable.
@@ -12,6 +14,20 @@ type Config struct {
 	// Listen is HOST:PORT. The host "localhost", which is the default, means both 127.0.0.1 and ::1; port 0
 	// takes a free one. Default: localhost:4566.
 	Listen string
+	// TLSCertificate and TLSKey are PEM files of a certificate for other machines; both or none. They are read again
+	// when they change. With none, HTTPS is served with the installation's own authority alone.
+	TLSCertificate, TLSKey string
+	// AllowedHosts are the names, or *.NAME, that requests may be for besides localhost, *.localhost, the listen
+	// address and the address that the client reached.
+	AllowedHosts []string
+	// CORSOrigins are the web origins, SCHEME://HOST[:PORT], whose pages may use this Hotaru. Default: none.
+	CORSOrigins []string
+	// MaxConnections bounds the connections of the port. Default: gateway.Limits's.
+	MaxConnections int
+	// MaxBodyMemory bounds the bytes of request bodies in memory at a time. Default: gateway.Limits's.
+	MaxBodyMemory int64
+	// AccessLog logs every request at Info instead of Debug.
+	AccessLog bool
 	// Account is the twelve-digit account that the root credential belongs to. Default: 000000000000.
 	Account string
 	// Region is where requests go whose credential scope names none of its own. Default: us-east-1.
@@ -60,4 +76,8 @@ func (c Config) withDefaults() Config {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}
 	return c
+}
+
+func (c Config) limits() gateway.Limits {
+	return gateway.Limits{Connections: c.MaxConnections, BodyMemory: c.MaxBodyMemory}
 }

@@ -166,21 +166,27 @@ func (d *Daemon) serve(context.Context) (err error) {
 	d.front, err = gateway.New(gateway.Options{
 		Partition: Partition, Account: d.config.Account, Region: d.config.Region,
 		Authority: d.authority, AnyCredentials: d.config.InsecureAnyCredentials,
-		Packages: d.packages, Logger: d.logger,
+		Packages: d.packages, Logger: d.logger, Listen: d.config.Listen, AllowedHosts: d.config.AllowedHosts,
+		CORSOrigins: d.config.CORSOrigins, Limits: d.config.limits(), AccessLog: d.config.AccessLog,
 	}, authorize(d.lambda.Handlers().Binding()), authorize(d.iam.Handlers().Binding()), authorize(sts.Handlers().Binding()))
 	if err != nil {
 		return err
 	}
-	d.inside.Handler = d.front
+	d.inside.Handler = d.front.Inside()
+	port, err := d.openPort()
+	if err != nil {
+		return err
+	}
 	listeners, err := listen(d.config.Listen)
 	if err != nil {
 		return err
 	}
-	d.endpoint.URL, d.endpoint.Region = "http://"+listeners[0].Addr().String(), d.config.Region
-	server := gateway.NewServer(d.front, d.logger)
+	d.endpoint.URL, d.endpoint.Region = "http://"+reachable(listeners[0]), d.config.Region
+	server := d.config.limits().NewServer(d.front, d.logger)
 	for _, l := range listeners {
+		shared := port.Listen(l)
 		d.serving.Go(func() {
-			if err := server.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+			if err := server.Serve(shared); !errors.Is(err, http.ErrServerClosed) {
 				d.fail(fmt.Errorf("daemon: %w", err))
 			}
 		})

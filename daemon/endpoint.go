@@ -6,8 +6,10 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"hotaru/credential"
+	"hotaru/pki"
 )
 
 // Endpoint is what a client needs to know of a Hotaru.
@@ -15,6 +17,8 @@ type Endpoint struct {
 	URL        string                `json:"url"`
 	Region     string                `json:"region"`
 	Credential credential.Credential `json:"-"`
+	// CAFile is the certificate of the installation's authority.
+	CAFile string `json:"-"`
 }
 
 const endpointFile = "endpoint.json"
@@ -31,6 +35,9 @@ func ReadEndpoint(dir string) (Endpoint, error) {
 	var e Endpoint
 	if err := json.Unmarshal(text, &e); err != nil {
 		return Endpoint{}, fmt.Errorf("daemon: %s: %w", endpointFile, err)
+	}
+	if e.CAFile, err = filepath.Abs(filepath.Join(dir, pki.CertificateFile)); err != nil {
+		return Endpoint{}, fmt.Errorf("daemon: %w", err)
 	}
 	e.Credential, err = credential.ReadRoot(dir)
 	return e, err
@@ -53,9 +60,20 @@ func (e Endpoint) write(dir string) error {
 }
 
 // Variables are the environment variables that AWS tools read, NAME=value.
-func (e Endpoint) Variables() []string {
+func (e Endpoint) Variables() []string { return e.variables(e.URL) }
+
+// SecureVariables are Variables for HTTPS. AWS_CA_BUNDLE makes AWS tools trust this installation's authority, and it
+// alone: while it is set, they cannot talk to AWS itself.
+func (e Endpoint) SecureVariables() ([]string, error) {
+	if _, err := os.Stat(e.CAFile); err != nil {
+		return nil, fmt.Errorf("daemon: the installation has no certificate authority yet: %w", err)
+	}
+	return append(e.variables("https"+strings.TrimPrefix(e.URL, "http")), "AWS_CA_BUNDLE="+e.CAFile), nil
+}
+
+func (e Endpoint) variables(url string) []string {
 	return []string{
-		"AWS_ENDPOINT_URL=" + e.URL,
+		"AWS_ENDPOINT_URL=" + url,
 		"AWS_ACCESS_KEY_ID=" + e.Credential.AccessKeyID,
 		"AWS_SECRET_ACCESS_KEY=" + e.Credential.SecretAccessKey,
 		"AWS_REGION=" + e.Region,

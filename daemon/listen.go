@@ -4,8 +4,43 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/netip"
 	"syscall"
+
+	"hotaru/gateway"
+	"hotaru/pki"
 )
+
+// openPort makes what lets TLS and plain HTTP share the port: TLS with the certificate from files, if there is one, and
+// with the installation's own authority.
+func (d *Daemon) openPort() (*gateway.Port, error) {
+	authority, err := pki.Open(d.config.DataDir, pki.Options{})
+	if err != nil {
+		return nil, err
+	}
+	secure := authority.TLSConfig(d.front.AllowsName)
+	certificate, key := d.config.TLSCertificate, d.config.TLSKey
+	if (certificate == "") != (key == "") {
+		return nil, errors.New("daemon: a TLS certificate and its key come together: give both or none")
+	}
+	if certificate != "" {
+		files, err := pki.OpenFiles(certificate, key, d.logger)
+		if err != nil {
+			return nil, err
+		}
+		secure = files.Before(secure)
+	}
+	return gateway.NewPort(secure, d.config.limits(), d.logger), nil
+}
+
+// reachable is an address under which a client of this machine reaches a listener.
+func reachable(l net.Listener) string {
+	address, err := netip.ParseAddrPort(l.Addr().String())
+	if err != nil || !address.Addr().IsUnspecified() {
+		return l.Addr().String()
+	}
+	return netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), address.Port()).String()
+}
 
 // listen opens the listeners of an address. "localhost" is both loopback addresses, because a name under
 // .localhost may resolve to either; a host without IPv6 has the first alone.

@@ -26,8 +26,12 @@ const downloadPrefix = "/snapshots/"
 // locationLife is how long a Code.Location can be used, as on AWS.
 const locationLife = 10 * time.Minute
 
-// downloadService is what the URLs are signed for.
-const downloadService = "s3"
+const (
+	// downloadService is what the URLs are signed for.
+	downloadService = "s3"
+	// downloadOperation is what the access log says.
+	downloadOperation = "DownloadPackage"
+)
 
 // Location presigns the URL of a function's deployment package
 // (https://docs.aws.amazon.com/lambda/latest/api/API_FunctionCodeLocation.html).
@@ -53,28 +57,34 @@ func isDownload(r *http.Request) bool {
 }
 
 // download sends a deployment package to whoever has a URL of Location's.
-func (g *Gateway) download(w http.ResponseWriter, r *http.Request) {
+func (g *Gateway) download(w http.ResponseWriter, r *http.Request, started time.Time) {
+	refuse := func(status int, code string) {
+		http.Error(w, code, status)
+		g.log(r, &line{operation: downloadOperation, code: code, status: status, sent: int64(len(code) + 1), started: started})
+	}
 	empty := func() ([sha256.Size]byte, error) { return sha256.Sum256(nil), nil }
 	who, err := g.verifier.Verify(r, sigv4.Expect{Service: downloadService}, empty)
 	if err != nil || r.Method != http.MethodGet || who.Identity.AccessKeyID != g.options.Authority.Root.AccessKeyID {
-		http.Error(w, "AccessDenied", http.StatusForbidden)
+		refuse(http.StatusForbidden, "AccessDenied")
 		return
 	}
 	digest := r.URL.Path[strings.LastIndexByte(r.URL.Path, '-')+1:]
 	body, err := g.options.Packages.Open(r.Context(), digest)
 	if errors.Is(err, store.ErrNotFound) {
-		http.Error(w, "NoSuchKey", http.StatusNotFound)
+		refuse(http.StatusNotFound, "NoSuchKey")
 		return
 	}
 	if err != nil {
 		g.options.Logger.Error("a deployment package cannot be read", "digest", digest, "error", err)
-		http.Error(w, "InternalError", http.StatusInternalServerError)
+		refuse(http.StatusInternalServerError, "InternalError")
 		return
 	}
 	defer body.Close()
 	w.Header().Set("Content-Type", "application/zip")
-	if _, err := io.Copy(w, body); err != nil {
+	sent, err := io.Copy(w, body)
+	if err != nil {
 		g.options.Logger.Warn("a download broke off", "digest", digest, "error", err)
 		panic(http.ErrAbortHandler) // the client must not take half a package for a whole one
 	}
+	g.log(r, &line{operation: downloadOperation, status: http.StatusOK, sent: sent, started: started})
 }

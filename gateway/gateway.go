@@ -1,4 +1,5 @@
-// Package gateway is the HTTP front: one handler that knows which requests are AWS's, which are downloads of
+// Package gateway is the HTTP front: one port for plain HTTP/1.1, HTTP/2 and TLS, what clients may take of it, which
+// hosts and which web pages it answers, and a handler that knows which requests are AWS's, which are downloads of
 // deployment packages, and who signed them. It must not know what an operation does.
 package gateway
 
@@ -8,7 +9,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
-	"time"
 
 	"hotaru/awsapi"
 	"hotaru/awsapi/server"
@@ -24,7 +24,16 @@ type Options struct {
 	AnyCredentials bool
 	// Packages are the deployment packages to download.
 	Packages Packages
-	Logger   *slog.Logger
+	// Listen is the HOST:PORT that is listened on; its host is one of ours.
+	Listen string
+	// AllowedHosts are further names under which this Hotaru is addressed, or *.NAME.
+	AllowedHosts []string
+	// CORSOrigins are the web origins whose pages may use this Hotaru. None by default.
+	CORSOrigins []string
+	Limits      Limits
+	// AccessLog writes a line per request at Info instead of Debug.
+	AccessLog bool
+	Logger    *slog.Logger
 }
 
 // Gateway is the http.Handler for everything.
@@ -32,11 +41,21 @@ type Gateway struct {
 	options  Options
 	verifier *sigv4.Verifier
 	aws      *server.Server
+	hosts    *hosts
+	origins  origins
+	port     *door
 }
 
 // New makes a Gateway for services.
-func New(options Options, bindings ...awsapi.Binding) (*Gateway, error) {
+func New(options Options, bindings ...awsapi.Binding) (_ *Gateway, err error) {
 	g := &Gateway{options: options}
+	if g.hosts, err = newHosts(options.Listen, options.AllowedHosts); err != nil {
+		return nil, err
+	}
+	if g.origins, err = newOrigins(options.CORSOrigins); err != nil {
+		return nil, err
+	}
+	g.port = g.newDoor(false)
 	g.verifier = sigv4.NewVerifier(sigv4.Options{Credentials: g.lookup, Insecure: options.AnyCredentials})
 	aws, err := server.New(server.Options{
 		Partition: options.Partition, Account: options.Account, Region: options.Region,
@@ -63,43 +82,9 @@ func (g *Gateway) lookup(ctx context.Context, accessKeyID, token string) ([]byte
 	return []byte(secret), who, nil
 }
 
-// ServeHTTP answers one request.
-func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	if isDownload(r) {
-		g.download(w, r)
-		return
-	}
-	g.aws.ServeHTTP(w, r)
-}
+// ServeHTTP answers one request on the port.
+func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) { g.port.ServeHTTP(w, r) }
 
-// done writes the access log: errors of ours loudly, everything else for those who look.
-func (g *Gateway) done(e server.Entry) {
-	attributes := []any{
-		"service", e.Call.Service, "operation", e.Call.Operation, "status", e.Status, "code", e.Code,
-		"took", e.Took, "request", e.Call.RequestID, "caller", e.Call.Caller.ARN,
-	}
-	if e.Err != nil {
-		g.options.Logger.Error("request failed", append(attributes, "error", e.Err)...)
-		return
-	}
-	g.options.Logger.Debug("request", attributes...)
-}
-
-// The limits of a connection: a client that says nothing does not hold one for ever. There is none on the whole
-// of a request or an answer, because an invocation may take 15 minutes.
-const (
-	headerTime  = 10 * time.Second
-	idleTime    = 2 * time.Minute
-	headerBytes = 64 << 10
-)
-
-// NewServer makes the HTTP server for a handler, HTTP/1.1 and h2c on one port.
-func NewServer(h http.Handler, logger *slog.Logger) *http.Server {
-	protocols := new(http.Protocols)
-	protocols.SetHTTP1(true)
-	protocols.SetUnencryptedHTTP2(true)
-	return &http.Server{
-		Handler: h, ReadHeaderTimeout: headerTime, IdleTimeout: idleTime, MaxHeaderBytes: headerBytes,
-		Protocols: protocols, ErrorLog: slog.NewLogLogger(logger.Handler(), slog.LevelDebug),
-	}
-}
+// Inside is the handler for listeners inside execution environments, which are addressed by AWS's own names too. It
+// shares no memory with the port, so that functions cannot keep others from it.
+func (g *Gateway) Inside() http.Handler { return g.newDoor(true) }

@@ -17,6 +17,13 @@ import (
 type serveCommand struct {
 	dataDir
 	Listen                 string        `help:"HOST:PORT; localhost means both 127.0.0.1 and ::1." default:"localhost:4566" env:"HOTARU_LISTEN"`
+	TLSCert                string        `help:"A certificate for other machines, and those between it and its authority (PEM); read again when it changes. HTTPS on localhost needs none." type:"path" name:"tls-cert" env:"HOTARU_TLS_CERT" placeholder:"FILE"`
+	TLSKey                 string        `help:"Its key (PEM)." type:"path" name:"tls-key" env:"HOTARU_TLS_KEY" placeholder:"FILE"`
+	AllowedHost            []string      `help:"A further name that requests may be for, NAME or *.NAME; repeatable. localhost, *.localhost and the listen address always are." env:"HOTARU_ALLOWED_HOST" placeholder:"NAME"`
+	CORSOrigin             []string      `help:"A web origin whose pages may use this Hotaru, SCHEME://HOST[:PORT]; repeatable. None may by default." name:"cors-origin" env:"HOTARU_CORS_ORIGIN" placeholder:"ORIGIN"`
+	MaxConnections         int           `help:"How many connections may be open; further ones are turned away." default:"4096"`
+	MaxBodyMemory          int64         `help:"How many MiB of request bodies may be in memory; further ones wait 2 s and then get status 503." default:"512"`
+	AccessLog              bool          `help:"Log a line for every request: operation, status, duration, caller. Never secrets." env:"HOTARU_ACCESS_LOG"`
 	Account                string        `help:"The twelve-digit account of the root credential." default:"000000000000" env:"HOTARU_ACCOUNT"`
 	Region                 string        `help:"The region that hotaru env prints." default:"us-east-1" env:"HOTARU_REGION"`
 	Sandbox                string        `help:"How functions are isolated: auto, namespace, or process (not at all)." default:"auto" enum:"auto,namespace,process" env:"HOTARU_SANDBOX"`
@@ -24,6 +31,17 @@ type serveCommand struct {
 	InsecureAnyCredentials bool          `help:"Accept every access key and signature, as emulators do. For migration only: whoever reaches the port is root."`
 	DrainTimeout           time.Duration `help:"How long running invocations may take to end after SIGTERM." default:"15m"`
 	LogFormat              string        `help:"The daemon's own log: text or json." default:"text" enum:"text,json"`
+}
+
+// Validate implements kong's hook.
+func (c serveCommand) Validate() error {
+	switch {
+	case (c.TLSCert == "") != (c.TLSKey == ""):
+		return errors.New("--tls-cert and --tls-key come together")
+	case c.MaxConnections < 1 || c.MaxBodyMemory < 1:
+		return errors.New("--max-connections and --max-body-memory are at least 1")
+	}
+	return nil
 }
 
 func (c serveCommand) Run() error {
@@ -41,7 +59,10 @@ func (c serveCommand) Run() error {
 	defer signal.Stop(signals)
 
 	d, err := daemon.Start(context.Background(), daemon.Config{
-		DataDir: dir, Listen: c.Listen, Account: c.Account, Region: c.Region, Sandbox: c.Sandbox,
+		DataDir: dir, Listen: c.Listen, TLSCertificate: c.TLSCert, TLSKey: c.TLSKey,
+		AllowedHosts: c.AllowedHost, CORSOrigins: c.CORSOrigin, AccessLog: c.AccessLog,
+		MaxConnections: c.MaxConnections, MaxBodyMemory: c.MaxBodyMemory << 20,
+		Account: c.Account, Region: c.Region, Sandbox: c.Sandbox,
 		Runtimes: c.Runtimes, InsecureAnyCredentials: c.InsecureAnyCredentials,
 		SearchPath: filepath.SplitList(os.Getenv("PATH")), HomeDirs: homes(), Logger: logger,
 	})
@@ -75,6 +96,7 @@ func drain(d *daemon.Daemon, signals <-chan os.Signal, limit time.Duration) erro
 
 type envCommand struct {
 	dataDir
+	HTTPS bool `help:"Point to the HTTPS endpoint, and AWS_CA_BUNDLE to the certificate authority of this installation. AWS tools then trust it alone." name:"https"`
 }
 
 func (c envCommand) Run() error {
@@ -86,7 +108,13 @@ func (c envCommand) Run() error {
 	if err != nil {
 		return err
 	}
-	for _, v := range e.Variables() {
+	variables := e.Variables()
+	if c.HTTPS {
+		if variables, err = e.SecureVariables(); err != nil {
+			return err
+		}
+	}
+	for _, v := range variables {
 		if _, err := fmt.Println("export " + v); err != nil {
 			return err
 		}
