@@ -11,7 +11,7 @@ import (
 )
 
 // services are the packages to generate.
-var services = []string{"iam", "lambda", "sts"}
+var services = []string{"iam", "lambda", "logs", "sts"}
 
 func main() {
 	models := flag.String("models", "", "directory of service models (botocore's data directory)")
