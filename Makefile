@@ -73,7 +73,7 @@ test: deps build ## Run all tests with the race detector, then e2e (as root: all
 	@$(MAKE) e2e
 
 .PHONY: e2e
-e2e: deps build ## Drive bin/hotaru with the real AWS CLI
+e2e: deps build ## Drive bin/hotaru with AWS's own clients: the CLI and SDKs of four languages
 	@if [ -d e2e ]; then echo "e2e: $$(aws --version 2>&1)"; go test -timeout 8m ./e2e/...; fi
 
 .PHONY: fuzz
@@ -89,7 +89,7 @@ demo: build ## Start Hotaru, deploy a function and invoke it, step by step
 	@go run ./demo
 
 .PHONY: deps
-deps: ## Install what tests need and this machine lacks (apt-get, pip)
+deps: ## Install what tests need and this machine lacks (apt-get, pip, npm, Maven)
 	@scripts/deps.sh
 
 .PHONY: clean

@@ -1,3 +1,4 @@
-// Package e2e drives the built binary with the real AWS CLI, as a user would. It must not import the daemon:
+// Package e2e drives the built binary with AWS's own clients, as a user would: the CLI, boto3 and the SDKs for Go,
+// JavaScript and Java walk one scenario (clients/scenario.json) and must see the same. It must not import the daemon:
 // what it cannot reach, a user cannot either.
 package e2e

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Installs what the tests need and this machine lacks, through apt-get and pip, and says so. What is there stays
-# as it is: any Python 3, any Node.js, any AWS CLI.
+# Installs what the tests need and this machine lacks, through apt-get, pip, npm and Maven, and says so. What is there
+# stays as it is: any Python 3, any Node.js, any AWS CLI, any JDK.
 set -euo pipefail
 
 cd "$(dirname "$0")/.."
@@ -30,10 +30,19 @@ need gcc gcc libc6-dev
 need python3 python3 python3-venv
 need node nodejs
 need mkfs.ext4 e2fsprogs
+need curl curl
+need zip zip
 [ -e /etc/ssl/certs/ca-certificates.crt ] || missing+=(ca-certificates)
 # Debian keeps the part of Python that makes venvs in a package of its own.
 if command -v python3 >/dev/null && ! python3 -c 'import ensurepip' 2>/dev/null; then
   missing+=(python3-venv)
+fi
+
+# What only clients of e2e are made of: root installs it, anybody else can do without.
+if [ "$(id -u)" = 0 ]; then
+  need npm npm
+  need mvn maven
+  need javac default-jdk-headless
 fi
 
 if [ ${#missing[@]} -gt 0 ]; then
@@ -51,3 +60,5 @@ if ! command -v aws >/dev/null; then
   python3 -m venv "$VENV"
   "$VENV/bin/pip" install --quiet --disable-pip-version-check "awscli==$AWSCLI_VERSION"
 fi
+
+scripts/clients.sh
