@@ -106,8 +106,8 @@ func (w *world) python() string {
 	return python.ID
 }
 
-// TestReadme does what the README tells a new user to do.
-func TestReadme(t *testing.T) {
+// TestCLI does with the CLI what a new user does first, and looks at every answer.
+func TestCLI(t *testing.T) {
 	w := start(t)
 	w.aws("ResourceNotFoundException", "lambda", "get-function", "--function-name", "hello")
 
