@@ -39,6 +39,7 @@ func (x *exchange) find() error {
 				return nil
 			}
 			if x.body.err != nil {
+				x.service, x.dialect = s, d // It was this one's form that could not be read.
 				return x.body.err
 			}
 		}

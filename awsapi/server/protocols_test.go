@@ -2,7 +2,6 @@ package server
 
 import (
 	"context"
-	"net/http"
 	"net/http/httptest"
 	"strings"
 	"testing"
@@ -83,24 +82,4 @@ func TestProtocolsSideBySide(t *testing.T) {
 			t.Errorf("%s: body is %q, want %q", c.name, got, c.want)
 		}
 	}
-}
-
-// FuzzServeHTTP sends anything to every protocol at once: nothing may panic, and every answer has a status and an ID.
-func FuzzServeHTTP(f *testing.F) {
-	s, err := New(Options{}, echo("one", "json", nil), echo("three", "smithy-rpc-v2-cbor", nil), echo("four", "rest-xml", nil), echo("five", "query", nil))
-	if err != nil {
-		f.Fatal(err)
-	}
-	f.Add("POST", "/", "One.Echo", "application/json", `{"Text":"x"}`, "")
-	f.Add("POST", "/echo", "", "text/xml", `<a><Text>x</Text></a>`, "")
-	f.Add("POST", "/", "", "application/x-www-form-urlencoded", "Action=Echo&Version=2020-01-01&Text=x", "a=b")
-	f.Fuzz(func(t *testing.T, method, path, target, media, body, query string) {
-		r := httptest.NewRequest("POST", "/", strings.NewReader(body))
-		r.Method, r.URL.Path, r.URL.RawQuery = method, path, query
-		r.Header = http.Header{"X-Amz-Target": {target}, "Content-Type": {media}, "Smithy-Protocol": {"rpc-v2-cbor"}}
-		w := do(s, r)
-		if w.Code < 200 || w.Code == 500 || len(w.Header().Get("X-Amzn-Requestid")) != 36 {
-			t.Errorf("%d %v %s", w.Code, w.Header(), w.Body)
-		}
-	})
 }

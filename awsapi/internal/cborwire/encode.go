@@ -87,7 +87,7 @@ func appendValue(b []byte, f *plan.Field, v reflect.Value) []byte {
 	case awsapi.KindList:
 		b = AppendArray(b, v.Len())
 		for i := range v.Len() {
-			b = orNull(b, f.Plan.Element, v.Index(i))
+			b = orNull(b, f.Plan.Element, v.Index(i), f.Plan.Shape.Sparse)
 		}
 		return b
 	case awsapi.KindMap:
@@ -95,7 +95,7 @@ func appendValue(b []byte, f *plan.Field, v reflect.Value) []byte {
 		sort.Slice(keys, func(i, j int) bool { return keys[i].String() < keys[j].String() })
 		b = AppendMap(b, len(keys))
 		for _, key := range keys {
-			b = orNull(AppendText(b, key.String()), f.Plan.Value, v.MapIndex(key))
+			b = orNull(AppendText(b, key.String()), f.Plan.Value, v.MapIndex(key), f.Plan.Shape.Sparse)
 		}
 		return b
 	case awsapi.KindString:
@@ -119,12 +119,11 @@ func appendValue(b []byte, f *plan.Field, v reflect.Value) []byte {
 	}
 }
 
-func orNull(b []byte, f *plan.Field, v reflect.Value) []byte {
-	if v.Kind() == reflect.Pointer && v.IsNil() {
+// orNull writes an entry of a list or map. Where there is nothing a dense one has an empty list, map or blob.
+func orNull(b []byte, f *plan.Field, v reflect.Value, sparse bool) []byte {
+	present, ok := plan.Present(v)
+	if !ok && (sparse || v.Kind() == reflect.Pointer) {
 		return append(b, majorSimple<<5|simpleNull)
 	}
-	if v.Kind() == reflect.Pointer {
-		v = v.Elem()
-	}
-	return appendValue(b, f, v)
+	return appendValue(b, f, present)
 }

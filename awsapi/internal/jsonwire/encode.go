@@ -85,7 +85,7 @@ func (e *Encoder) list(b []byte, p *plan.Plan, v reflect.Value) []byte {
 		if i > 0 {
 			b = append(b, ',')
 		}
-		b = e.orNull(b, p.Element, v.Index(i))
+		b = e.orNull(b, p.Element, v.Index(i), p.Shape.Sparse)
 	}
 	return append(b, ']')
 }
@@ -100,13 +100,14 @@ func (e *Encoder) mapping(b []byte, p *plan.Plan, v reflect.Value) []byte {
 			b = append(b, ',')
 		}
 		b = append(AppendString(b, key.String()), ':')
-		b = e.orNull(b, p.Value, v.MapIndex(key))
+		b = e.orNull(b, p.Value, v.MapIndex(key), p.Shape.Sparse)
 	}
 	return append(b, '}')
 }
 
-func (e *Encoder) orNull(b []byte, f *plan.Field, v reflect.Value) []byte {
-	if v.Kind() != reflect.Slice && v.Kind() != reflect.Map {
+// orNull writes an entry of a list or map. Where there is nothing a dense one has an empty list, map or blob.
+func (e *Encoder) orNull(b []byte, f *plan.Field, v reflect.Value, sparse bool) []byte {
+	if sparse || v.Kind() != reflect.Slice && v.Kind() != reflect.Map {
 		present, ok := plan.Present(v)
 		if !ok {
 			return append(b, "null"...)

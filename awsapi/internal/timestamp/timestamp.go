@@ -50,15 +50,17 @@ func Parse(text string, format awsapi.TimestampFormat) (time.Time, error) {
 	return time.Time{}, errFormat
 }
 
-// latest is the greatest epoch second that a four-digit year can show, 9999-12-31T23:59:59Z; earliest is its mirror.
-const latest, earliest = 253402300799, -62135596800
+// latest is the greatest epoch millisecond that a four-digit year can show, 9999-12-31T23:59:59.999Z; earliest is the
+// first of year 1.
+const latest, earliest = 253402300799999, -62135596800000
 
 // FromEpoch makes a time of seconds since 1970, exact to the millisecond.
 func FromEpoch(seconds float64) (time.Time, error) {
-	if math.IsNaN(seconds) || seconds < earliest || seconds > latest {
+	milliseconds := math.Round(seconds * 1000)
+	if !(milliseconds >= earliest && milliseconds <= latest) { // NaN is neither.
 		return time.Time{}, errFormat
 	}
-	return time.UnixMilli(int64(math.Round(seconds * 1000))).UTC(), nil
+	return time.UnixMilli(int64(milliseconds)).UTC(), nil
 }
 
 func parseEpoch(text string) (time.Time, error) {
