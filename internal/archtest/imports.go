@@ -28,7 +28,7 @@ func wings() map[string]wing {
 		"function": control, "control": control, "invoke": control, "async": control,
 		"destination": control, "eventsource": control,
 		"environment": execution, "pool": execution, "runtimeapi": execution, "runtime": execution,
-		"sandbox": execution, "code": execution,
+		"sandbox": execution, "code": execution, "names": execution,
 		"services": service, "gateway": front, "console": front, "authorization": front,
 		"daemon": whole,
 		"cmd":    program, "bench": program, "demo": program, "e2e": program,
