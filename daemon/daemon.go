@@ -22,7 +22,6 @@ import (
 	"hotaru/sandbox"
 	"hotaru/services/iam"
 	"hotaru/services/logs/logstore"
-	"hotaru/services/sts"
 	"hotaru/store/blob"
 	"hotaru/store/pebble"
 	"hotaru/store/seal"
@@ -139,6 +138,7 @@ func (d *Daemon) openControl(ctx context.Context) (err error) {
 		return err
 	}
 	d.onClose(func(context.Context) error { d.iam.Close(); return nil })
+	d.authority.Users = d.iam
 	if err := d.sweepPackages(ctx); err != nil {
 		return err
 	}
@@ -168,7 +168,7 @@ func (d *Daemon) serve(context.Context) (err error) {
 		Authority: d.authority, AnyCredentials: d.config.InsecureAnyCredentials,
 		Packages: d.packages, Logger: d.logger, Listen: d.config.Listen, AllowedHosts: d.config.AllowedHosts,
 		CORSOrigins: d.config.CORSOrigins, Limits: d.config.limits(), AccessLog: d.config.AccessLog,
-	}, authorize(d.lambda.Handlers().Binding()), authorize(d.iam.Handlers().Binding()), authorize(sts.Handlers().Binding()))
+	}, d.authorize(d.lambda.Handlers().Binding()), d.authorize(d.iam.Handlers().Binding()), d.authorize(d.sts().Handlers().Binding()))
 	if err != nil {
 		return err
 	}
@@ -203,7 +203,7 @@ func (d *Daemon) serve(context.Context) (err error) {
 		return err
 	})
 	d.serving.Go(d.keepSweeping)
-	for _, failed := range d.functions.Failed() {
+	for _, failed := range append(d.functions.Failed(), d.iam.Failed()...) {
 		d.serving.Go(func() {
 			select {
 			case <-failed:

@@ -193,3 +193,10 @@ func Size(text string) int {
 	}
 	return compact.Len()
 }
+
+// AllowAll is a document that allows everything: what the root user has in place of policies.
+func AllowAll() *Document {
+	d := DenyAll()
+	d.Statements[0].Deny = false
+	return d
+}

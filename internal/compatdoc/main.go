@@ -32,7 +32,7 @@ func run() error {
 	sections := []compat.Section{
 		{Binding: (&control.Lambda{}).Handlers().Binding(), Shown: lambdaTests},
 		{Binding: (&iam.Service{}).Handlers().Binding(), Shown: iamTests},
-		{Binding: sts.Handlers().Binding(), Shown: stsTests},
+		{Binding: (&sts.Service{}).Handlers().Binding(), Shown: stsTests},
 	}
 	for _, s := range sections {
 		for operation, test := range s.Shown {

@@ -24,7 +24,7 @@ func TestGetCallerIdentity(t *testing.T) {
 		}
 		return []byte("secret"), who, nil
 	}})
-	s, err := server.New(server.Options{Authenticator: verifier}, sts.Handlers().Binding())
+	s, err := server.New(server.Options{Authenticator: verifier}, (&sts.Service{}).Handlers().Binding())
 	if err != nil {
 		t.Fatal(err)
 	}
