@@ -2,8 +2,10 @@ package gateway
 
 import (
 	"context"
+	"errors"
 	"io"
 	"net/http"
+	"os"
 	"time"
 
 	"hotaru/awsapi"
@@ -38,8 +40,10 @@ type guarded struct {
 	received, charged, held int64
 	// extended is what had been received when the deadline was last moved.
 	extended int64
-	err      error
-	settled  bool
+	// err is what every further read answers; ended says that it is the body's end.
+	err     error
+	ended   bool
+	settled bool
 }
 
 // guard takes a request's body into care. Release it.
@@ -73,6 +77,12 @@ func errBusy() *awsapi.Error {
 		Message: "Too many request bodies are in memory at the moment. Please try again."}
 }
 
+// errSlow is the refusal of a body that comes too slowly.
+func errSlow() *awsapi.Error {
+	return &awsapi.Error{Code: "RequestTimeoutException", Status: http.StatusRequestTimeout,
+		Message: "The request body came too slowly."}
+}
+
 // charge takes memory for the next part of the body.
 func (g *guarded) charge() error {
 	next := int64(share)
@@ -80,7 +90,8 @@ func (g *guarded) charge() error {
 	case g.declared > g.charged:
 		next = min(next, g.declared-g.charged)
 	case g.declared >= 0:
-		next = 1 // the declared length has come: only the end is missing
+		g.charged++ // the declared length has come: only the end is missing, which takes nothing
+		return nil
 	case g.charged == 0:
 		next = firstShare
 	default:
@@ -98,7 +109,7 @@ func (g *guarded) charge() error {
 // guardedBody is the body that the handler reads.
 type guardedBody guarded
 
-// Read implements io.Reader. It fails with os.ErrDeadlineExceeded on a body that comes too slowly.
+// Read implements io.Reader. Its refusals are *awsapi.Error.
 func (b *guardedBody) Read(p []byte) (int, error) {
 	g := (*guarded)(b)
 	if g.err == nil && g.received >= g.charged {
@@ -113,12 +124,15 @@ func (b *guardedBody) Read(p []byte) (int, error) {
 	n, err := g.source.Read(p)
 	g.received += int64(n)
 	switch {
+	case err == io.EOF:
+		g.err, g.ended = err, true
+		// The answer may take its time, and net/http watches meanwhile whether the client is still there.
+		_ = g.control.SetReadDeadline(time.Time{})
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		g.err = errSlow()
+		err = g.err
 	case err != nil:
 		g.err = err
-		if err == io.EOF {
-			// The answer may take its time, and net/http watches meanwhile whether the client is still there.
-			_ = g.control.SetReadDeadline(time.Time{})
-		}
 	case g.received-g.extended >= progress:
 		g.extend()
 	}
@@ -131,7 +145,7 @@ func (b *guardedBody) Close() error { return b.source.Close() }
 // settle is called before the answer: what is missing of the body is awaited for a moment, so that a connection whose
 // client has sent it anyway can be kept, and no longer, so that a client that waits for the answer gets it.
 func (g *guarded) settle() {
-	if !g.settled && g.err != io.EOF && g.request.ProtoMajor == 1 {
+	if !g.settled && !g.ended && g.request.ProtoMajor == 1 {
 		_ = g.control.SetReadDeadline(time.Now().Add(lingerTime))
 	}
 	g.settled = true
@@ -140,6 +154,9 @@ func (g *guarded) settle() {
 // WriteHeader implements http.ResponseWriter.
 func (g *guarded) WriteHeader(status int) {
 	g.settle()
+	if status == http.StatusServiceUnavailable {
+		g.Header().Set("Retry-After", "1")
+	}
 	g.ResponseWriter.WriteHeader(status)
 }
 

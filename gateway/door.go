@@ -118,9 +118,6 @@ func (d *door) refuse(w http.ResponseWriter, r *http.Request, e *awsapi.Error, s
 	header.Set("X-Amzn-Errortype", e.Code)
 	header.Set("X-Amzn-Requestid", id)
 	header.Set("Vary", "Origin, Sec-Fetch-Site")
-	if e.Status == http.StatusServiceUnavailable {
-		header.Set("Retry-After", "1")
-	}
 	w.WriteHeader(e.Status)
 	n, _ := w.Write(text) // an error means that nobody is left to tell
 	d.gateway.log(r, &line{code: e.Code, request: id, status: e.Status, sent: int64(n), started: started})

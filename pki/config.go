@@ -30,11 +30,20 @@ func (c *CA) TLSConfig(allow func(name string) bool) *tls.Config {
 // reached are the names of this end of a connection.
 func reached(connection net.Conn) []string {
 	names := []string{"localhost", "127.0.0.1", "::1"}
-	if connection == nil {
-		return names
-	}
-	if local, err := netip.ParseAddrPort(connection.LocalAddr().String()); err == nil {
-		names = append(names, local.Addr().Unmap().WithZone("").String())
+	if local := localAddress(connection); local.IsValid() {
+		names = append(names, local.String())
 	}
 	return names
+}
+
+// localAddress is the address of this end of a connection; not a valid one where it has none.
+func localAddress(connection net.Conn) netip.Addr {
+	if connection == nil {
+		return netip.Addr{}
+	}
+	local, err := netip.ParseAddrPort(connection.LocalAddr().String())
+	if err != nil {
+		return netip.Addr{}
+	}
+	return local.Addr().Unmap().WithZone("")
 }

@@ -4,7 +4,6 @@ import (
 	"crypto/tls"
 	"fmt"
 	"log/slog"
-	"net/netip"
 	"os"
 	"sync"
 	"time"
@@ -99,11 +98,11 @@ func (f *Files) Before(config *tls.Config) *tls.Config {
 		own := f.certificate()
 		name := hello.ServerName
 		if name == "" {
-			local, err := netip.ParseAddrPort(hello.Conn.LocalAddr().String())
-			if err != nil || !local.Addr().IsLoopback() {
+			local := localAddress(hello.Conn)
+			if !local.IsLoopback() {
 				return own, nil
 			}
-			name = local.Addr().Unmap().String()
+			name = local.String()
 		}
 		if own.Leaf.VerifyHostname(name) == nil {
 			return own, nil

@@ -9,6 +9,7 @@
 package pki
 
 import (
+	"bytes"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -159,7 +160,7 @@ func parseKey(text []byte) (*ecdsa.PrivateKey, error) {
 		return nil, errors.New("not an ECDSA key on P-256")
 	}
 	again, err := formatKey(key)
-	if err != nil || string(again) != string(text) {
+	if err != nil || !bytes.Equal(again, text) {
 		return nil, errors.New("not as it was written")
 	}
 	return key, nil
@@ -169,7 +170,7 @@ func parseKey(text []byte) (*ecdsa.PrivateKey, error) {
 func (c *CA) parse(text []byte) (*x509.Certificate, error) {
 	damaged := func(why any) error { return fmt.Errorf("%w: %s: %v", ErrDamaged, c.path, why) }
 	block, _ := pem.Decode(text)
-	if block == nil || block.Type != certificateBlock || string(encodeCertificate(block.Bytes)) != string(text) {
+	if block == nil || block.Type != certificateBlock || !bytes.Equal(encodeCertificate(block.Bytes), text) {
 		return nil, damaged("no certificate in it")
 	}
 	certificate, err := x509.ParseCertificate(block.Bytes)

@@ -33,13 +33,18 @@ type serveCommand struct {
 	LogFormat              string        `help:"The daemon's own log: text or json." default:"text" enum:"text,json"`
 }
 
+// minBodyMemory, in MiB, holds the largest deployment package.
+const minBodyMemory = 128
+
 // Validate implements kong's hook.
 func (c serveCommand) Validate() error {
 	switch {
 	case (c.TLSCert == "") != (c.TLSKey == ""):
 		return errors.New("--tls-cert and --tls-key come together")
-	case c.MaxConnections < 1 || c.MaxBodyMemory < 1:
-		return errors.New("--max-connections and --max-body-memory are at least 1")
+	case c.MaxConnections < 1:
+		return errors.New("--max-connections is at least 1")
+	case c.MaxBodyMemory < minBodyMemory:
+		return fmt.Errorf("--max-body-memory is at least %d, so that the largest body has room", minBodyMemory)
 	}
 	return nil
 }
