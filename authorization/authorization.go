@@ -125,7 +125,9 @@ func (a *Authorizer) decide(call *awsapi.Call, w who, q *question) policy.Decisi
 
 // isRoot: the root user may do everything in its own account.
 func isRoot(call *awsapi.Call) bool {
-	return strings.HasSuffix(call.Caller.ARN, ":root") && call.Caller.Account == call.Scope.Account
+	rest, ok := strings.CutSuffix(call.Caller.ARN, ":root")
+	account := call.Scope.Account
+	return ok && account != "" && call.Caller.Account == account && strings.HasSuffix(rest, ":iam::"+account)
 }
 
 // who is a caller with everything that limits it.
