@@ -19,6 +19,9 @@ func handWritten(service, shape, expression string) (Matcher, bool) {
 		return unless(blank, `.+`)(), true
 	}
 	w, ok := matchers[service+"."+shape]
+	if !ok {
+		w, ok = ssm[service+"."+shape]
+	}
 	if !ok || w.expression != expression {
 		return nil, false
 	}

@@ -45,6 +45,19 @@ func TestMatch(t *testing.T) {
 		{"pipes", "PathParameter", matchers["pipes.PathParameter"].expression, []string{"a", "$.x"}, []string{"", "  "}},
 		{"iam", "accountAliasType", matchers["iam.accountAliasType"].expression,
 			[]string{"abc", "a-b-c", "a1b"}, []string{"ab", "-ab", "ab-", "a--b", "Abc", strings.Repeat("a", 64)}},
+		{"ssm", "CloudConnectorIamRoleArn", ssm["ssm.CloudConnectorIamRoleArn"].expression,
+			[]string{"arn:aws:iam::123456789012:role/a", "arn:aws-cn:iam::123456789012:role/a/b-c", "arn:aws:iam::123456789012:role/" + strings.Repeat("a", 1017)},
+			[]string{"", "arn:aws:iam::123456789012:role/", "arn:aws:iam::123456789012:role/a b", "arn:aws:iam::123456789012:role/" + strings.Repeat("a", 1018)}},
+		{"ssm", "TargetLocationsURL", ssm["ssm.TargetLocationsURL"].expression,
+			[]string{"https://b.s3.amazonaws.com/k", "https://b.s3.us-east-1.amazonaws.com/" + strings.Repeat("k", 2000)},
+			[]string{"", "https://b.s3.amazonaws.com/", "http://b.s3.amazonaws.com/k", "https://.s3.amazonaws.com/k", "https://b.s3.amazonaws.com/" + strings.Repeat("k", 2001)}},
+		{"ssm", "InstancePropertyFilterValue", ssm["ssm.InstancePropertyFilterValue"].expression,
+			[]string{"a", strings.Repeat("a", 100000), strings.Repeat("😀", 50000)}, []string{"", "a\nb", strings.Repeat("a", 100001), strings.Repeat("😀", 50001)}},
+		{"ssm", "StringDateTime", ssm["ssm.StringDateTime"].expression,
+			[]string{"2026", "-0044", "2026-01", "2026-01-31", "20260131", "2026-W52-7", "2026W527", "2026-365", "2026365", "2026-01-31T", "2026-01-31T23", "2026-01-31T23:59",
+				"2026-01-31T23:59:59", "2026-01-31T23:59:59.1Z", "20260131T235959Z", "20260131T2359.5", "2026-01-31T23:59,5-08:00", "2026-01-31 24:00", "2026-01-31T2400z", "2026-01-31T23-08"},
+			[]string{"", "202601", "202601-01", "2026-13", "2026-01-32", "2026-0131", "202601-31", "2026-W53", "2026-367", "2026-01-31T24:01", "2026-01-31T23:5959", "2026-01-31T2359:59",
+				"2026-01-31T23:59.5:59", "2026-01-31T23:59:60", "2026-01-31T23:59+01:00", "2026-01-31x", "26-01-31"}},
 	} {
 		m, err := Compile(c.service, c.shape, c.expression)
 		if err != nil {

@@ -69,7 +69,7 @@ func appendXMLFailure(b []byte, service *awsapi.Service, f *Failure) []byte {
 			if strings.EqualFold(member.Name, "message") || member.Location != awsapi.LocationBody {
 				continue
 			}
-			if value, ok := wireValue(service, member.Shape, reflect.ValueOf(f.Fields[member.Name])); ok {
+			if value, ok := wireValue(service, member, reflect.ValueOf(f.Fields[member.Name])); ok {
 				b = appendWireXML(b, member.Wire(), value)
 			}
 		}

@@ -182,7 +182,7 @@ func appendFailure(b []byte, service *awsapi.Service, f *Failure, header http.He
 			continue
 		}
 		b = append(jsonwire.AppendString(comma(b), member.Wire()), ':')
-		wire, _ := wireValue(service, member.Shape, reflect.ValueOf(value))
+		wire, _ := wireValue(service, member, reflect.ValueOf(value))
 		b = appendWireJSON(b, wire)
 	}
 	return append(b, '}')

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"reflect"
 	"strings"
+	"time"
 
 	"hotaru/awsapi"
 	"hotaru/awsapi/internal/cborwire"
@@ -57,7 +58,7 @@ func (rpcCBOR) EncodeFailure(service *awsapi.Service, f *Failure, _ string) *Ans
 		for i := range f.Shape.Members {
 			m := &f.Shape.Members[i]
 			if value, ok := f.value(m); ok {
-				if wire, ok := wireValue(service, m.Shape, reflect.ValueOf(value)); ok {
+				if wire, ok := wireValue(service, m, reflect.ValueOf(value)); ok {
 					members = append(members, member{m.Wire(), wire})
 				}
 			}
@@ -78,14 +79,20 @@ func appendWireCBOR(b []byte, value any) []byte {
 			b = appendWireCBOR(cborwire.AppendText(b, m.name), m.value)
 		}
 		return b
-	case []any:
-		b = cborwire.AppendArray(b, len(v))
-		for _, element := range v {
+	case mapping:
+		return appendWireCBOR(b, v.entries)
+	case listing:
+		b = cborwire.AppendArray(b, len(v.items))
+		for _, element := range v.items {
 			b = appendWireCBOR(b, element)
 		}
 		return b
 	case bool:
 		return cborwire.AppendBool(b, v)
+	case time.Time:
+		return cborwire.AppendTime(b, v)
+	case []byte:
+		return cborwire.AppendBytes(b, v)
 	}
 	switch v := reflect.ValueOf(value); {
 	case v.CanInt():

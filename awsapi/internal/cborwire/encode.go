@@ -63,6 +63,20 @@ func AppendFloat(b []byte, n float64) []byte {
 	return binary.BigEndian.AppendUint64(append(b, majorSimple<<5|floatDouble), math.Float64bits(n))
 }
 
+// AppendBytes appends a byte string.
+func AppendBytes(b, content []byte) []byte {
+	return append(appendHead(b, majorBytes, uint64(len(content))), content...)
+}
+
+// AppendTime appends a point in time, exact to the millisecond.
+func AppendTime(b []byte, t time.Time) []byte {
+	b = appendHead(b, majorTag, tagEpoch)
+	if ms := t.UnixMilli(); ms%1000 != 0 {
+		return binary.BigEndian.AppendUint64(append(b, majorSimple<<5|floatDouble), math.Float64bits(float64(ms)/1000))
+	}
+	return AppendInt(b, t.Unix())
+}
+
 // AppendStructure appends the body members of a structure. Absent members are left out.
 func AppendStructure(b []byte, p *plan.Plan, v reflect.Value) []byte {
 	n := 0
@@ -107,13 +121,9 @@ func appendValue(b []byte, f *plan.Field, v reflect.Value) []byte {
 	case awsapi.KindFloat, awsapi.KindDouble:
 		return AppendFloat(b, v.Float())
 	case awsapi.KindBlob:
-		return append(appendHead(b, majorBytes, uint64(v.Len())), v.Bytes()...)
+		return AppendBytes(b, v.Bytes())
 	case awsapi.KindTimestamp:
-		b = appendHead(b, majorTag, tagEpoch)
-		if ms := v.Interface().(time.Time).UnixMilli(); ms%1000 != 0 {
-			return binary.BigEndian.AppendUint64(append(b, majorSimple<<5|floatDouble), math.Float64bits(float64(ms)/1000))
-		}
-		return AppendInt(b, v.Interface().(time.Time).Unix())
+		return AppendTime(b, v.Interface().(time.Time))
 	default:
 		return append(b, majorSimple<<5|simpleNull)
 	}
