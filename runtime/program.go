@@ -152,18 +152,31 @@ func (r *Runtime) environment(at places, host bool) []string {
 		"LAMBDA_TASK_ROOT=" + at.task,
 		"LAMBDA_RUNTIME_DIR=" + at.runtime,
 	}
+	trusting := len(r.catalog.CA) > 0 && !host
 	if host {
 		env = append(env, "HOTARU_LAYER_ROOT="+at.layers)
+	}
+	if trusting {
+		// For an OpenSSL that was built to look elsewhere.
+		env = append(env, "SSL_CERT_FILE=/"+bundle)
 	}
 	switch r.Language {
 	case Python:
 		env = append(env, "AWS_EXECUTION_ENV=AWS_Lambda_"+r.ID, "PYTHONPATH="+at.runtime)
+		if trusting {
+			// botocore and requests bring authorities of their own. Other languages do without AWS_CA_BUNDLE: Go's
+			// SDKs refuse to start with it where a function gives them an HTTP client of its own.
+			env = append(env, "AWS_CA_BUNDLE=/"+bundle, "REQUESTS_CA_BUNDLE=/"+bundle)
+		}
 	case NodeJS:
 		modules := []string{
 			at.layers + "/nodejs/node" + r.Version + "/node_modules", at.layers + "/nodejs/node_modules",
 			at.runtime + "/node_modules", at.runtime, at.task,
 		}
 		env = append(env, "AWS_EXECUTION_ENV=AWS_Lambda_"+r.ID, "NODE_PATH="+strings.Join(modules, ":"))
+		if trusting && compareVersions(r.Interpreter.Version, "24") >= 0 {
+			env = append(env, "NODE_EXTRA_CA_CERTS=/"+anchor) // older ones: see trust.js of the bootstrap
+		}
 	}
 	return env
 }

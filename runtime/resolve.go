@@ -16,6 +16,9 @@ type Catalog struct {
 	Search Search
 	// StateDir is a directory of the catalog's own, absolute: bootstraps, root skeletons, what programs are.
 	StateDir string
+	// CA is a certificate authority, as PEM, that programs inside a sandbox trust beside the host's; empty means the
+	// host's alone.
+	CA []byte
 	// Nearest lets a version that is not installed be served by the nearest one of the same language that is.
 	Nearest bool
 

@@ -27,18 +27,28 @@ var caBundles = []string{
 	"/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/ca-bundle.pem", "/etc/ssl/cert.pem",
 }
 
-// caTargets are where programs look for them, Lambda's own place (Amazon Linux's) among them.
-var caTargets = []string{
-	"etc/ssl/cert.pem", "etc/pki/tls/certs/ca-bundle.crt", "etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem",
+// Where certificate authorities are in a root.
+const (
+	// bundle has the host's authorities and Catalog.CA.
+	bundle = "etc/ssl/certs/ca-certificates.crt"
+	// anchor has Catalog.CA alone, for the bootstraps of languages that bring their own authorities.
+	anchor = "etc/pki/ca-trust/source/anchors/hotaru.pem"
+)
+
+// bundleLinks are where else programs look for the bundle, Lambda's own place (Amazon Linux's) among them.
+var bundleLinks = []string{
+	"etc/ssl/cert.pem", "etc/ssl/ca-bundle.pem", "etc/pki/tls/cert.pem", "etc/pki/tls/certs/ca-bundle.crt",
+	"etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem",
 }
 
 // layout is what every root is made of: our own /etc, the mount points, and the links and directories that
-// the host has beside /usr. It holds nothing of the host's but the shape of its /usr.
-func layout() []node {
+// the host has beside /usr. It holds nothing of the host's but the shape of its /usr and whom it trusts.
+func (c *Catalog) layout() []node {
 	nodes := []node{}
 	for _, dir := range []string{
 		"dev", "etc", "etc/alternatives", "etc/ld.so.conf.d", "etc/pki", "etc/pki/tls", "etc/pki/tls/certs",
-		"etc/pki/ca-trust", "etc/pki/ca-trust/extracted", "etc/pki/ca-trust/extracted/pem", "etc/ssl", "etc/ssl/certs",
+		"etc/pki/ca-trust", "etc/pki/ca-trust/extracted", "etc/pki/ca-trust/extracted/pem", "etc/pki/ca-trust/source",
+		"etc/pki/ca-trust/source/anchors", "etc/ssl", "etc/ssl/certs",
 		"home", "mnt", "opt", "proc", "root", "run", "sys", "usr", "var", "var/lang", "var/lib", "var/runtime", "var/task",
 	} {
 		nodes = append(nodes, node{path: dir, mode: fs.ModeDir | 0o755})
@@ -51,14 +61,18 @@ func layout() []node {
 		"etc/group":         "root:x:0:\nnobody:x:65534:\nsbx_user1051:x:993:\n",
 		"etc/nsswitch.conf": "passwd: files\ngroup: files\nhosts: files dns\nservices: files\nprotocols: files\nnetworks: files\n",
 		"etc/hosts":         "127.0.0.1\tlocalhost\n::1\tlocalhost\n",
-		"etc/resolv.conf":   "",
+		"etc/resolv.conf":   "nameserver 127.0.0.1\noptions timeout:2 attempts:2\n",
+		bundle:              hostBundle() + string(c.CA),
 		"etc/ld.so.conf":    "/usr/local/lib\n",
 		"etc/timezone":      "UTC\n",
 	} {
 		nodes = append(nodes, node{path: path, mode: 0o644, content: content})
 	}
-	for _, path := range caTargets {
-		nodes = append(nodes, node{path: path, mode: 0o644})
+	for _, path := range bundleLinks {
+		nodes = append(nodes, node{path: path, mode: fs.ModeSymlink, content: "/" + bundle})
+	}
+	if len(c.CA) > 0 {
+		nodes = append(nodes, node{path: anchor, mode: 0o644, content: string(c.CA)})
 	}
 	nodes = append(nodes,
 		node{path: "etc/localtime", mode: fs.ModeSymlink, content: "../usr/share/zoneinfo/UTC"},
@@ -79,6 +93,17 @@ func layout() []node {
 	nodes = append(nodes, alternatives()...)
 	slices.SortFunc(nodes, func(a, b node) int { return strings.Compare(a.path, b.path) })
 	return nodes
+}
+
+// hostBundle is the host's authorities as PEM, ending with a newline; empty if it has none.
+func hostBundle() string {
+	for _, path := range caBundles {
+		text, err := os.ReadFile(path)
+		if err == nil && len(text) > 0 {
+			return strings.TrimRight(string(text), "\n") + "\n"
+		}
+	}
+	return ""
 }
 
 // besideUsr are the directories that are links into /usr on most systems, and directories on the others.
@@ -102,7 +127,7 @@ func (c *Catalog) skeleton() (string, error) {
 	if !filepath.IsAbs(c.StateDir) {
 		return "", fmt.Errorf("runtime: StateDir %q is not absolute", c.StateDir)
 	}
-	nodes := layout()
+	nodes := c.layout()
 	sum := sha256.New()
 	for _, n := range nodes {
 		fmt.Fprintf(sum, "%q %o %q\n", n.path, n.mode, n.content)
@@ -144,15 +169,12 @@ func (r *Runtime) root() sandbox.Root {
 			bind("/"+name, "/"+name)
 		}
 	}
-	if dir, err := filepath.EvalSymlinks("/etc/ssl/certs"); err == nil {
-		bind(dir, "/etc/ssl/certs")
-	}
-	for _, bundle := range caBundles {
-		if file, err := filepath.EvalSymlinks(bundle); err == nil {
-			for _, target := range caTargets {
-				bind(file, "/"+target)
-			}
-			break
+	// Where the host has its authorities by the hashes of their names too, programs may look there; our bundle
+	// covers the host's.
+	if info, err := os.Lstat("/" + bundle); err == nil && info.Mode().IsRegular() {
+		if dir, err := filepath.EvalSymlinks("/etc/ssl/certs"); err == nil {
+			bind(dir, "/etc/ssl/certs")
+			bind(filepath.Join(r.skeleton, bundle), "/"+bundle)
 		}
 	}
 	if r.Interpreter != nil {

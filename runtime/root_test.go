@@ -52,7 +52,7 @@ func TestRoot(t *testing.T) {
 // allowed says whether a host path may be seen inside.
 func allowed(source, state string, r *runtime.Runtime) bool {
 	for _, prefix := range []string{"/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/etc/ssl/certs", "/etc/pki",
-		filepath.Join(state, "bootstraps")} {
+		filepath.Join(state, "bootstraps"), filepath.Join(state, "roots")} {
 		if source == prefix || strings.HasPrefix(source, prefix+"/") {
 			return true
 		}
@@ -88,7 +88,7 @@ func checkSkeleton(t *testing.T, dir string) {
 			return err
 		}
 		info, err := entry.Info()
-		if err == nil && entry.Type().IsRegular() && info.Size() > 1024 {
+		if err == nil && entry.Type().IsRegular() && info.Size() > 1024 && info.Name() != "ca-certificates.crt" {
 			t.Errorf("%s has %d bytes", path, info.Size())
 		}
 		return err

@@ -8,6 +8,7 @@
 const fs = require('fs');
 const { format } = require('util');
 const { loadHandler, forgetPaths, offerStreaming, isStreaming } = require('./loader.js');
+const { trust, trustChildren } = require('./trust.js');
 
 // What only failures need is loaded when one happens: see errors.js.
 const describe = (err) => require('./errors.js').describe(err);
@@ -258,6 +259,7 @@ async function begin({ handler: name, env }) {
   } catch (_) { // a function without code: loading it says so better
   }
   forgetPaths();
+  trustChildren();
   patchConsole();
   offerStreaming();
   handler = await loadHandler(root, name);
@@ -357,6 +359,7 @@ function deliver(frame) {
 }
 
 function main() {
+  trust();
   const start = readStart();
   process.on('uncaughtException', (err) => crash('Uncaught Exception', err, 129));
   process.on('unhandledRejection', (reason, promise) =>
