@@ -15,6 +15,9 @@ import (
 	"hotaru/store"
 )
 
+// ErrNoStream is a store.ErrNotFound about a stream whose group is there.
+var ErrNoStream = fmt.Errorf("logstore: no such log stream: %w", store.ErrNotFound)
+
 // deletedPrefix marks directories of groups whose deletion a crash may have interrupted.
 const deletedPrefix = ".deleted-"
 
@@ -115,6 +118,50 @@ func (s *Store) CreateGroup(ctx context.Context, scope awsapi.Scope, groupName s
 	return made, s.Flush(ctx)
 }
 
+// CreateStream makes an empty stream, durably for the process; made is false if it was there already. It answers
+// store.ErrNotFound for a missing group.
+func (s *Store) CreateStream(ctx context.Context, scope awsapi.Scope, groupName, streamName string) (made bool, err error) {
+	if err := checkNames(streamName); err != nil {
+		return false, err
+	}
+	g, _, err := s.group(groupKey{scope, groupName}, false)
+	if err != nil {
+		return false, err
+	}
+	g.mu.Lock()
+	made = !g.gone && g.streams[streamName] == nil
+	if made {
+		g.streamLocked(streamName, s.options.Now())
+	}
+	g.mu.Unlock()
+	return made, s.Flush(ctx)
+}
+
+// LookUp finds a stream without making it. It answers store.ErrNotFound for a missing group, and that as ErrNoStream for
+// a missing stream.
+func (s *Store) LookUp(scope awsapi.Scope, groupName, streamName string) (*Stream, error) {
+	g, _, err := s.group(groupKey{scope, groupName}, false)
+	if err != nil {
+		return nil, err
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	stream := g.streams[streamName]
+	if stream == nil {
+		return nil, ErrNoStream
+	}
+	return stream, nil
+}
+
+// Group describes one group. It answers store.ErrNotFound for a missing one.
+func (s *Store) Group(scope awsapi.Scope, groupName string) (GroupInfo, error) {
+	g, _, err := s.group(groupKey{scope, groupName}, false)
+	if err != nil {
+		return GroupInfo{}, err
+	}
+	return g.info(), nil
+}
+
 // DeleteGroup removes the group with all its events. Streams of it that somebody still holds drop what they are
 // given. It answers store.ErrNotFound for a missing group.
 func (s *Store) DeleteGroup(ctx context.Context, scope awsapi.Scope, groupName string) error {
@@ -162,7 +209,7 @@ func (s *Store) DeleteStream(ctx context.Context, scope awsapi.Scope, groupName,
 	}
 	g.mu.Unlock()
 	if stream == nil {
-		return fmt.Errorf("logstore: log stream %q: %w", streamName, store.ErrNotFound)
+		return ErrNoStream
 	}
 	return s.Flush(ctx)
 }

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"math"
 	"os"
 	"slices"
 	"time"
@@ -22,8 +21,9 @@ const MaxLimit = 10_000
 type Query struct {
 	Scope awsapi.Scope
 	Group string
-	// Stream is one stream's name; empty for all streams of the group.
-	Stream string
+	// Stream is one stream's name; empty for all streams of the group, or those that Streams takes.
+	Stream  string
+	Streams func(name string) bool
 	// From and To bound the events' time, in whole milliseconds, To not included. Zero is no bound.
 	From, To time.Time
 	// After is where an earlier page ended: Read goes on behind it, in the query's direction.
@@ -32,7 +32,16 @@ type Query struct {
 	Backward bool
 	// Limit is how many events to return at most; 0 or more than MaxLimit means MaxLimit.
 	Limit int
+	// MaxBytes ends the page with the event that reaches it, counted as EventBytes does; 0 is no bound.
+	MaxBytes int
+	// MaxScan is how much of the segments to look at, in bytes, before a page ends early; 0 is no bound.
+	MaxScan int64
+	// Match says which messages to return; nil takes all. It must not keep the message.
+	Match func(message []byte) bool
 }
+
+// EventBytes is what an event counts for, in bytes: its message and 26 more, as in CloudWatch Logs.
+func EventBytes(message string) int { return len(message) + 26 }
 
 // StoredEvent is an event that was read.
 type StoredEvent struct {
@@ -61,6 +70,10 @@ type Page struct {
 	Events []StoredEvent
 	// Damage are bytes that Read had to look at and that are not what was written. Events may be missing there.
 	Damage []Damage
+	// Next is how far Read came: the After of the query that goes on, now or when there are further events.
+	Next Position
+	// More says that there may be further events already.
+	More bool
 }
 
 // Damage is a run of bytes of a file that holds no records.
@@ -79,7 +92,7 @@ func (s *Store) Read(ctx context.Context, q Query) (Page, error) {
 	}
 	sel := newSelection(g, q)
 	if sel.none {
-		return Page{}, nil
+		return sel.page(), nil
 	}
 	parts, err := g.parts(sel)
 	if err != nil {
@@ -87,16 +100,22 @@ func (s *Store) Read(ctx context.Context, q Query) (Page, error) {
 	}
 	reader := blockReader{}
 	defer reader.close()
+	var scanned int64
 	for _, p := range parts {
 		if err := ctx.Err(); err != nil {
 			return Page{}, err
 		}
 		if sel.full() && sel.beyond(p.block) {
+			sel.more = true
+			break
+		}
+		if q.MaxScan > 0 && scanned >= q.MaxScan && sel.stopBefore(p.block) {
 			break
 		}
 		if err := reader.read(p, sel.add, sel.damaged); err != nil {
 			return Page{}, err
 		}
+		scanned += p.block.length
 		sel.trim()
 	}
 	return sel.page(), nil
@@ -120,13 +139,13 @@ func (g *group) parts(sel *selection) ([]part, error) {
 			return nil, err
 		}
 		for _, b := range blocks {
-			if b.has(sel.number) && b.overlaps(sel.from, sel.to) {
+			if sel.mayBeIn(&b) && b.overlaps(sel.from, sel.to) {
 				parts = append(parts, part{v.path, b})
 			}
 		}
 	}
 	slices.SortStableFunc(parts, func(a, b part) int {
-		if sel.backward {
+		if sel.query.Backward {
 			return cmp.Compare(b.block.maxTime, a.block.maxTime)
 		}
 		return cmp.Compare(a.block.minTime, b.block.minTime)
@@ -171,117 +190,6 @@ func (v view) load() ([]block, error) {
 		return nil, err
 	}
 	return seg.all(), nil
-}
-
-// selection keeps the first events of a query's order among all that it is shown.
-type selection struct {
-	number   uint32
-	none     bool
-	from, to int64
-	after    Position
-	backward bool
-	limit    int
-	names    map[uint32]string
-	events   []StoredEvent
-	damage   []Damage
-}
-
-func newSelection(g *group, q Query) *selection {
-	sel := &selection{from: math.MinInt64, to: math.MaxInt64, after: q.After, backward: q.Backward, limit: q.Limit}
-	if sel.limit <= 0 || sel.limit > MaxLimit {
-		sel.limit = MaxLimit
-	}
-	if !q.From.IsZero() {
-		sel.from = q.From.UnixMilli()
-	}
-	if !q.To.IsZero() {
-		sel.to = q.To.UnixMilli()
-	}
-	if q.After != (Position{}) && q.Backward {
-		sel.to = min(sel.to, q.After.Time+1)
-	} else if q.After != (Position{}) {
-		sel.from = max(sel.from, q.After.Time)
-	}
-	sel.names, sel.number, sel.none = g.names(q.Stream)
-	return sel
-}
-
-// names maps the numbers of the wanted streams to their names; number is 0 if that is all streams.
-func (g *group) names(stream string) (names map[uint32]string, number uint32, none bool) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	if stream != "" {
-		s := g.streams[stream]
-		if s == nil {
-			return nil, 0, true
-		}
-		return map[uint32]string{s.number: stream}, s.number, false
-	}
-	names = make(map[uint32]string, len(g.byNumber))
-	for number, s := range g.byNumber {
-		names[number] = s.name
-	}
-	return names, 0, false
-}
-
-func (sel *selection) compare(a, b Position) int {
-	if sel.backward {
-		return b.Compare(a)
-	}
-	return a.Compare(b)
-}
-
-// add takes the record if it matches and may be among the first.
-func (sel *selection) add(r record, _ int) {
-	name, wanted := sel.names[r.stream]
-	if r.kind != kindEvent || !wanted || r.time < sel.from || r.time >= sel.to {
-		return
-	}
-	at := Position{r.time, r.seq}
-	if sel.after != (Position{}) && sel.compare(at, sel.after) <= 0 {
-		return
-	}
-	sel.events = append(sel.events, stored(r, name))
-}
-
-func stored(r record, name string) StoredEvent {
-	return StoredEvent{Stream: name, Time: time.UnixMilli(r.time), Ingested: time.UnixMilli(r.ingested),
-		Message: string(r.text), Position: Position{r.time, r.seq}}
-}
-
-func (sel *selection) damaged(d Damage) { sel.damage = append(sel.damage, d) }
-
-// trim lets go of what more than fills the page.
-func (sel *selection) trim() {
-	if len(sel.events) > sel.limit {
-		sel.sort()
-		clear(sel.events[sel.limit:])
-		sel.events = sel.events[:sel.limit]
-	}
-}
-
-func (sel *selection) sort() {
-	slices.SortFunc(sel.events, func(a, b StoredEvent) int { return sel.compare(a.Position, b.Position) })
-}
-
-func (sel *selection) full() bool { return len(sel.events) >= sel.limit }
-
-// beyond says that every event of the block comes after the last of a full page. Blocks come in order, so that all
-// others are beyond as well.
-func (sel *selection) beyond(b block) bool {
-	if b.damaged && b.events == 0 {
-		return false
-	}
-	last := slices.MaxFunc(sel.events, func(x, y StoredEvent) int { return sel.compare(x.Position, y.Position) })
-	if sel.backward {
-		return b.maxTime < last.Position.Time
-	}
-	return b.minTime > last.Position.Time
-}
-
-func (sel *selection) page() Page {
-	sel.sort()
-	return Page{Events: sel.events, Damage: sel.damage}
 }
 
 // blockReader reads blocks and keeps the last file open, because the next block is mostly in it.

@@ -1,9 +1,15 @@
 package logstore
 
 import (
+	"context"
 	"time"
 	"unicode/utf8"
+
+	"hotaru/store"
 )
+
+// recordOverhead is more than a record takes besides its text, in bytes.
+const recordOverhead = frameBytes + 40
 
 // Event is one line of log on its way in.
 type Event struct {
@@ -60,10 +66,9 @@ func (s *Stream) Append(events ...Event) (dropped int) {
 // makeRoomLocked waits for room if that may help. While the group already loses events nobody waits: every line of
 // every function would wait in turn.
 func (s *Stream) makeRoomLocked(n int, mayWait *bool) bool {
-	const overhead = frameBytes + 40
 	g := s.group
 	for !s.closedLocked() {
-		if g.hasRoomLocked(n + overhead) {
+		if g.hasRoomLocked(n + recordOverhead) {
 			return true
 		}
 		if !*mayWait || len(g.losing) > 0 {
@@ -72,6 +77,58 @@ func (s *Stream) makeRoomLocked(n int, mayWait *bool) bool {
 		*mayWait = g.awaitRoomLocked()
 	}
 	return false
+}
+
+// Put appends events, all of them or none, and returns when they can be read and survive the process. Unlike Append it
+// drops nothing: it waits for room until ctx is done. It answers ErrNoStream for a stream that was deleted, and
+// store.ErrClosed; an error of the disk leaves open whether the events will be written later.
+func (s *Stream) Put(ctx context.Context, events ...Event) error {
+	size := 0
+	for i := range events {
+		size += (len(events[i].Message)/MaxMessage+1)*recordOverhead + len(events[i].Message)
+	}
+	for {
+		room, err := s.tryPut(size, events)
+		if err != nil {
+			return err
+		}
+		if room == nil {
+			return s.group.store.Flush(ctx)
+		}
+		select {
+		case <-room:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// tryPut appends the events if there is room, and otherwise answers what to wait for. More than ever has room goes to
+// an empty buffer.
+func (s *Stream) tryPut(size int, events []Event) (room <-chan struct{}, err error) {
+	g := s.group
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	switch {
+	case g.store.closing.Load():
+		return nil, store.ErrClosed
+	case s.closedLocked():
+		return nil, ErrNoStream
+	case !g.hasRoomLocked(size) && len(g.pending) > 0:
+		signal(g.store.hurry)
+		return g.room, nil
+	}
+	now := g.store.options.Now().UnixMilli()
+	for i := range events {
+		for message := events[i].Message; ; {
+			piece := cut(message)
+			g.appendLocked(record{kind: kindEvent, stream: s.number, time: events[i].Time.UnixMilli(), ingested: now, text: piece})
+			if message = message[len(piece):]; len(message) == 0 {
+				break
+			}
+		}
+	}
+	return nil, nil
 }
 
 func (s *Stream) closedLocked() bool {

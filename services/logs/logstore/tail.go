@@ -68,7 +68,7 @@ func (g *group) waiting() (<-chan struct{}, error) {
 
 // read returns the next events from the first block that has some.
 func (t *Tail) read() ([]StoredEvent, error) {
-	names, number, none := t.group.names(t.stream)
+	names, number, none := t.group.names(t.stream, nil)
 	reader := blockReader{}
 	defer reader.close()
 	var events []StoredEvent
