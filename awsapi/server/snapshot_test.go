@@ -80,7 +80,7 @@ func TestSDKRequestSnapshots(t *testing.T) {
 	for _, op := range s.operations {
 		t.Run(op.Name, func(t *testing.T) {
 			if op.Name == "InvokeWithResponseStream" {
-				t.Skip("the SDK has no snapshot of it: TestSDKRoundTrip sends one")
+				t.Skip("the SDK has no snapshot of it: TestSDKStreamSnapshots makes one")
 			}
 			m := readSnapshot(t, filepath.Join(dir, "request_snapshot", op.Name+".request.snap"), true)
 			if err := op.ready(); err != nil {
@@ -131,7 +131,7 @@ func TestSDKResponseSnapshots(t *testing.T) {
 	for _, op := range s.operations {
 		t.Run(op.Name, func(t *testing.T) {
 			if op.Name == "InvokeWithResponseStream" {
-				t.Skip("its body is an event stream: TestSDKRoundTrip reads one with the SDK")
+				t.Skip("its body is an event stream: TestSDKStreamSnapshots reads one with the SDK")
 			}
 			m := readSnapshot(t, filepath.Join(dir, "response_snapshot", op.Name+".response.snap"), false)
 			if err := op.ready(); err != nil {
