@@ -3,7 +3,6 @@ package e2e
 import (
 	"bytes"
 	"context"
-	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -103,12 +102,7 @@ func (c cli) arguments(input map[string]any) ([]string, error) {
 		argument := "--" + kebab(name)
 		if text, ok := value.(string); ok {
 			args = append(args, argument, text)
-		} else if wrapped, ok := value.(map[string]any); ok && wrapped["$blob"] != nil {
-			encoded, _ := wrapped["$blob"].(string)
-			content, err := base64.StdEncoding.DecodeString(encoded)
-			if err != nil {
-				return nil, err
-			}
+		} else if content, ok := bytesOf(value); ok {
 			file := filepath.Join(c.dir, name)
 			if err := os.WriteFile(file, content, 0o600); err != nil {
 				return nil, err

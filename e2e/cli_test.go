@@ -26,9 +26,6 @@ type world struct {
 
 func start(t *testing.T, flags ...string) *world {
 	t.Helper()
-	if _, err := exec.LookPath("aws"); err != nil {
-		t.Skip("the AWS CLI is not installed: run make deps")
-	}
 	root, err := client.Root()
 	if err != nil {
 		t.Fatal(err)
@@ -108,6 +105,7 @@ func (w *world) python() string {
 
 // TestCLI does with the CLI what a new user does first, and looks at every answer.
 func TestCLI(t *testing.T) {
+	require(t, "aws")
 	w := start(t)
 	w.aws("ResourceNotFoundException", "lambda", "get-function", "--function-name", "hello")
 
@@ -162,6 +160,7 @@ func (w *world) download(want []byte) {
 
 // TestStrangers are refused before anything else happens.
 func TestStrangers(t *testing.T) {
+	require(t, "aws")
 	w := start(t)
 	w.env = append(w.env, "AWS_ACCESS_KEY_ID=AKIAIOSFODNN7EXAMPLE")
 	w.aws("UnrecognizedClientException", "lambda", "list-functions")

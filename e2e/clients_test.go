@@ -77,7 +77,7 @@ func TestClients(t *testing.T) {
 	for _, w := range all {
 		t.Run(w.name, func(t *testing.T) {
 			t.Parallel()
-			w.available(t)
+			require(t, w.needs...)
 			var want []seen
 			if err := json.Unmarshal(text, &want); err != nil {
 				t.Fatal(err)
@@ -98,10 +98,10 @@ func TestClients(t *testing.T) {
 	}
 }
 
-// available skips a client that this machine cannot run. CI must be able to run them all.
-func (w walker) available(t *testing.T) {
+// require skips a test that this machine cannot run, for want of a command or a file. CI must be able to run them all.
+func require(t *testing.T, needs ...string) {
 	t.Helper()
-	for _, need := range w.needs {
+	for _, need := range needs {
 		_, err := exec.LookPath(need)
 		if filepath.IsAbs(need) {
 			_, err = os.Stat(need)

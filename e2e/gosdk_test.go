@@ -166,10 +166,10 @@ func decode(value map[string]any, in any) error {
 	return decoder.Decode(in)
 }
 
-// unwrapped replaces {"$blob": base64} by the base64, which is how encoding/json wants bytes.
+// unwrapped replaces blobs by base64, which is how encoding/json wants bytes.
 func unwrapped(value map[string]any) any {
-	if encoded, ok := value["$blob"]; ok {
-		return encoded
+	if content, ok := bytesOf(value); ok {
+		return content
 	}
 	out := map[string]any{}
 	for name, v := range value {

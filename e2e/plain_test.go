@@ -103,8 +103,11 @@ func (p *plainer) text(name, v string) any {
 	}
 	switch name {
 	case "Payload":
-		if v == "" {
+		switch {
+		case v == "":
 			return nil
+		case len(v) > 10_000:
+			return fmt.Sprintf("<%d bytes, %d of them x>", len(v), strings.Count(v, "x"))
 		}
 	case "CreateDate", "UpdateDate", "LastModified", "AttachDate", "LastUsedDate":
 		p.want(p.during(v), name, v)

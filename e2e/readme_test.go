@@ -18,9 +18,7 @@ func TestReadme(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("isolation takes root")
 	}
-	if _, err := exec.LookPath("zip"); err != nil {
-		t.Skip("zip is not installed: run make deps")
-	}
+	require(t, "zip", "aws")
 	root, err := client.Root()
 	if err != nil {
 		t.Fatal(err)

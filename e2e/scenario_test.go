@@ -27,7 +27,7 @@ type step struct {
 	Size int `json:"size,omitempty"`
 	// Except are the clients that refuse this by themselves, before they ask anybody.
 	Except []string `json:"except,omitempty"`
-	// Input is the operation's. A blob is {"$blob": base64}.
+	// Input is the operation's. A blob is {"$blob": base64}, or {"$letters": n}: a JSON text of n letters x.
 	Input map[string]any `json:"input"`
 }
 
@@ -84,7 +84,11 @@ func (p packs) digests() map[string]string {
 const handler = `import json, os
 
 def handler(event, context):
-    print("event", json.dumps(event))
+    print("event", json.dumps(event)[:100])
+    if isinstance(event, str):
+        return len(event)
+    if isinstance(event, dict) and "letters" in event:
+        return "x" * event["letters"]
     if isinstance(event, dict) and event.get("fail"):
         raise ValueError("boom")
     return {"echo": event, "code": "%CODE%", "version": context.function_version,
@@ -159,4 +163,15 @@ func (e *errand) fill(t *testing.T, value any) any {
 
 func blob(b []byte) map[string]any {
 	return map[string]any{"$blob": base64.StdEncoding.EncodeToString(b)}
+}
+
+// bytesOf reads a blob in either form.
+func bytesOf(value any) ([]byte, bool) {
+	wrapped, _ := value.(map[string]any)
+	if n, ok := wrapped["$letters"].(float64); ok {
+		return []byte(`"` + strings.Repeat("x", int(n)) + `"`), true
+	}
+	encoded, ok := wrapped["$blob"].(string)
+	content, err := base64.StdEncoding.DecodeString(encoded)
+	return content, ok && err == nil
 }

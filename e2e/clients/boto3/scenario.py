@@ -29,10 +29,12 @@ def plain(value):
 
 
 def blobs(value):
-    """Turns {"$blob": base64} into bytes."""
+    """Turns {"$blob": base64} into bytes, and {"$letters": n} into a JSON text of n letters."""
     if isinstance(value, dict):
         if "$blob" in value:
             return base64.b64decode(value["$blob"])
+        if "$letters" in value:
+            return b'"' + b"x" * value["$letters"] + b'"'
         return {name: blobs(v) for name, v in value.items()}
     if isinstance(value, list):
         return [blobs(v) for v in value]

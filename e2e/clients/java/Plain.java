@@ -44,7 +44,7 @@ final class Plain {
         } else if (type == MarshallingType.BOOLEAN) {
             return json.getAsBoolean();
         } else if (type == MarshallingType.SDK_BYTES) {
-            return SdkBytes.fromByteArray(Base64.getDecoder().decode(json.getAsJsonObject().get("$blob").getAsString()));
+            return blob(json.getAsJsonObject());
         } else if (type == MarshallingType.SDK_POJO) {
             return build(field.constructor().get(), json.getAsJsonObject());
         } else if (type == MarshallingType.LIST) {
@@ -59,6 +59,14 @@ final class Plain {
             return map;
         }
         throw new IllegalArgumentException("a field of the type " + type);
+    }
+
+    /** Reads {"$blob": base64}, or {"$letters": n}, which is a JSON text of n letters. */
+    private static SdkBytes blob(JsonObject json) {
+        if (json.has("$letters")) {
+            return SdkBytes.fromUtf8String('"' + "x".repeat(json.get("$letters").getAsInt()) + '"');
+        }
+        return SdkBytes.fromByteArray(Base64.getDecoder().decode(json.get("$blob").getAsString()));
     }
 
     /** Shows an answer. Policies are decoded as a user has to. */

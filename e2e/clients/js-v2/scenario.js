@@ -24,11 +24,12 @@ function client(service, who) {
 // lower is how version 2 calls what the API calls name.
 const lower = (name) => name[0].toLowerCase() + name.slice(1);
 
-// blobs turns {"$blob": base64} into bytes.
+// blobs turns {"$blob": base64} into bytes, and {"$letters": n} into a JSON text of n letters.
 function blobs(value) {
   if (Array.isArray(value)) return value.map(blobs);
   if (value === null || typeof value !== "object") return value;
   if ("$blob" in value) return Buffer.from(value.$blob, "base64");
+  if ("$letters" in value) return Buffer.from(`"${"x".repeat(value.$letters)}"`);
   return Object.fromEntries(Object.entries(value).map(([name, v]) => [name, blobs(v)]));
 }
 

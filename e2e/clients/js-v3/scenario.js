@@ -25,11 +25,12 @@ function client(service, who) {
   return new packages[service][constructors[service]](settings);
 }
 
-// blobs turns {"$blob": base64} into bytes.
+// blobs turns {"$blob": base64} into bytes, and {"$letters": n} into a JSON text of n letters.
 function blobs(value) {
   if (Array.isArray(value)) return value.map(blobs);
   if (value === null || typeof value !== "object") return value;
   if ("$blob" in value) return Uint8Array.from(Buffer.from(value.$blob, "base64"));
+  if ("$letters" in value) return new TextEncoder().encode(`"${"x".repeat(value.$letters)}"`);
   return Object.fromEntries(Object.entries(value).map(([name, v]) => [name, blobs(v)]));
 }
 
