@@ -34,6 +34,9 @@ type Config struct {
 	Region string
 	// Sandbox names the driver: "auto", "namespace" or "process". Default: auto.
 	Sandbox string
+	// AWSNames says who answers to AWS's names inside environments: "hotaru", or "real" for whoever does outside.
+	// Default: hotaru.
+	AWSNames string
 	// Runtimes is "exact", or "nearest" to run the nearest installed version of a missing runtime's language.
 	// Default: exact.
 	Runtimes string
@@ -72,6 +75,7 @@ func (c Config) withDefaults() Config {
 	set(&c.Region, DefaultRegion)
 	set(&c.Sandbox, "auto")
 	set(&c.Runtimes, "exact")
+	set(&c.AWSNames, "hotaru")
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}

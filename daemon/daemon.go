@@ -17,6 +17,7 @@ import (
 	"hotaru/credential"
 	"hotaru/gateway"
 	"hotaru/invoke"
+	"hotaru/pki"
 	"hotaru/pool"
 	"hotaru/runtime"
 	"hotaru/sandbox"
@@ -47,6 +48,8 @@ type Daemon struct {
 	pool      *pool.Pool
 	front     *gateway.Gateway
 	inside    *http.Server
+	ca        *pki.CA
+	loopback  *loopback
 	endpoint  Endpoint
 
 	failOnce sync.Once
@@ -145,7 +148,7 @@ func (d *Daemon) openControl(ctx context.Context) (err error) {
 
 	maker := &maker{
 		driver: d.driver, runtimes: d.runtimes, packages: d.packages, authority: d.authority, logs: d.logs,
-		aws: d.inside, logger: d.logger, hostFiles: d.driver.Name() == "process",
+		loopback: d.loopback, logger: d.logger, hostFiles: d.driver.Name() == "process",
 	}
 	maker.stock = pool.NewStock(maker.blank, pool.StockLimits{Ready: d.config.ReadyBlanks, IdleTime: d.config.IdleTime}, d.logger)
 	d.onClose(func(context.Context) error { maker.stock.Close(); return nil })

@@ -6,8 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net"
-	"net/http"
 	"strconv"
 	"time"
 
@@ -34,7 +32,7 @@ type maker struct {
 	packages  *code.Store
 	authority *credential.Authority
 	logs      *logstore.Store
-	aws       *http.Server
+	loopback  *loopback
 	stock     *pool.Stock
 	logger    *slog.Logger
 	// hostFiles says that the driver has no files of its own: programs run on the host's.
@@ -62,10 +60,7 @@ func (m *maker) environment(ctx context.Context, v *function.Version) (*environm
 			return blank.Assign(ctx, config)
 		}
 	}
-	blank, err := environment.NewBlank(ctx, environment.BlankConfig{
-		ID: newSandboxID(), Driver: m.driver, Program: config.Program, Binds: code, MemoryMB: v.MemoryMB,
-		EphemeralStorageMB: v.EphemeralStorageMB, ServeAWS: m.serveAWS,
-	})
+	blank, err := environment.NewBlank(ctx, m.blankConfig(kindOf(v), config.Program, code))
 	if err != nil {
 		return nil, err
 	}
@@ -89,6 +84,15 @@ func (m *maker) config(v *function.Version, installed *runtime.Runtime, root str
 		Version: v, Program: program, Broken: broken, Wrapped: v.Environment[wrapperVariable] != "", Env: variables,
 		Log: logSink{sink}, Logger: m.logger,
 	}, nil
+}
+
+// blankConfig says what a blank is made of.
+func (m *maker) blankConfig(kind pool.Kind, program runtime.Program, code []sandbox.Bind) environment.BlankConfig {
+	streams, packets := m.loopback.listen()
+	return environment.BlankConfig{
+		ID: newSandboxID(), Driver: m.driver, Program: program, Binds: code, MemoryMB: kind.MemoryMB,
+		EphemeralStorageMB: kind.EphemeralStorageMB, Listen: streams, ListenPacket: packets, Serve: m.loopback.serve,
+	}
 }
 
 func newSandboxID() string {
@@ -123,10 +127,7 @@ func (m *maker) blank(ctx context.Context, kind pool.Kind) (*environment.Blank, 
 		return nil, fmt.Errorf("daemon: runtime %s: %w", kind.Runtime, err)
 	}
 	program := installed.Program(runtime.Options{MemoryMB: kind.MemoryMB})
-	blank, err := environment.NewBlank(ctx, environment.BlankConfig{
-		ID: newSandboxID(), Driver: m.driver, Program: program, MemoryMB: kind.MemoryMB,
-		EphemeralStorageMB: kind.EphemeralStorageMB, ServeAWS: m.serveAWS,
-	})
+	blank, err := environment.NewBlank(ctx, m.blankConfig(kind, program, nil))
 	if err != nil || !program.Frames {
 		return blank, err
 	}
@@ -162,11 +163,6 @@ type logSink struct{ *logstore.Stream }
 // Append implements environment.Log.
 func (s logSink) Append(at time.Time, record []byte) {
 	s.Stream.Append(logstore.Event{Time: at, Message: record})
-}
-
-// serveAWS answers the calls that code makes from inside an environment, until its listener is closed with it.
-func (m *maker) serveAWS(l net.Listener) {
-	go func() { _ = m.aws.Serve(l) }() // it ends with the listener, and says just that
 }
 
 // logStream names a stream as Lambda does: "2024/04/08/[$LATEST]" and 32 digits.

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 
 	"hotaru/gateway"
+	"hotaru/pki"
 	"hotaru/runtime"
 	"hotaru/sandbox"
 	"hotaru/sandbox/namespace"
@@ -18,19 +19,46 @@ import (
 // running.
 func (d *Daemon) openExecution(ctx context.Context) (err error) {
 	dir := d.config.DataDir
+	if d.ca, err = pki.Open(dir, pki.Options{}); err != nil {
+		return err
+	}
+	if err := d.openLoopback(); err != nil {
+		return err
+	}
 	d.runtimes = &runtime.Catalog{
 		Search:   runtime.Search{Path: d.config.SearchPath, Homes: d.config.HomeDirs},
 		StateDir: filepath.Join(dir, "runtimes"), Nearest: d.config.Runtimes == "nearest",
 	}
+	if d.loopback.tls != nil {
+		d.runtimes.CA = d.ca.PEM()
+	}
 	if d.driver, err = d.openDriver(filepath.Join(dir, "sandboxes")); err != nil {
 		return err
 	}
-	d.onClose(func(context.Context) error { return d.driver.Close() })
+	d.onClose(func(context.Context) error {
+		err := d.driver.Close()
+		d.loopback.serving.Wait() // it ends with the sandboxes
+		return err
+	})
 	if err := d.driver.Sweep(ctx); err != nil {
 		return fmt.Errorf("daemon: remove what an earlier process left: %w", err)
 	}
 	d.inside = gateway.NewServer(nil, d.logger)
+	d.loopback.aws = d.inside
 	d.onClose(func(context.Context) error { return d.inside.Close() })
+	return nil
+}
+
+// openLoopback decides what environments find on their loopback, and whom they trust.
+func (d *Daemon) openLoopback() error {
+	d.loopback = &loopback{logger: d.logger, hostNetwork: d.config.Sandbox == "process"}
+	switch d.config.AWSNames {
+	case "hotaru":
+		d.loopback.tls = d.ca.TLSConfig(servedInside)
+	case "real":
+	default:
+		return fmt.Errorf("daemon: AWS's names are hotaru's or real, not %q", d.config.AWSNames)
+	}
 	return nil
 }
 

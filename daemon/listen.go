@@ -14,11 +14,7 @@ import (
 // openPort makes what lets TLS and plain HTTP share the port: TLS with the certificate from files, if there is one, and
 // with the installation's own authority.
 func (d *Daemon) openPort() (*gateway.Port, error) {
-	authority, err := pki.Open(d.config.DataDir, pki.Options{})
-	if err != nil {
-		return nil, err
-	}
-	secure := authority.TLSConfig(d.front.AllowsName)
+	secure := d.ca.TLSConfig(d.front.AllowsName)
 	certificate, key := d.config.TLSCertificate, d.config.TLSKey
 	if (certificate == "") != (key == "") {
 		return nil, errors.New("daemon: a TLS certificate and its key come together: give both or none")

@@ -4,7 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
+	"slices"
 	"time"
 
 	"hotaru/runtime"
@@ -19,6 +19,8 @@ type Blank struct {
 	sandbox sandbox.Sandbox
 	out     *output
 	runtime conversation
+	// places are the variables that say where the environment's own services are.
+	places []string
 }
 
 // BlankConfig says what a blank is made of.
@@ -32,9 +34,11 @@ type BlankConfig struct {
 	Binds []sandbox.Bind
 	// MemoryMB and EphemeralStorageMB are those of the function's version.
 	MemoryMB, EphemeralStorageMB int
-	// ServeAWS serves the AWS APIs to the code inside, on AWSAddress, until the listener is closed. It must
-	// return at once. nil means that the code has no AWS endpoint.
-	ServeAWS func(net.Listener)
+	// Listen and ListenPacket are the sandbox's addresses that Serve serves, beside RuntimeAPIAddress.
+	Listen, ListenPacket []string
+	// Serve serves what code finds inside, on those addresses, until the sandbox is destroyed, and returns the
+	// variables that tell it where, NAME=value. It must return at once. nil serves nothing.
+	Serve func(sandbox.Sandbox) (variables []string)
 }
 
 // conversation is a runtime process and the session with it.
@@ -45,12 +49,9 @@ type conversation struct {
 
 // NewBlank makes the sandbox. Nothing runs in it.
 func NewBlank(ctx context.Context, cfg BlankConfig) (*Blank, error) {
-	listen := []string{RuntimeAPIAddress}
-	if cfg.ServeAWS != nil {
-		listen = append(listen, AWSAddress)
-	}
 	sb, err := cfg.Driver.Create(ctx, sandbox.Spec{
-		ID: cfg.ID, Root: cfg.Program.Root, Binds: cfg.Binds, Limits: cfg.limits(), Listen: listen,
+		ID: cfg.ID, Root: cfg.Program.Root, Binds: cfg.Binds, Limits: cfg.limits(),
+		Listen: append([]string{RuntimeAPIAddress}, cfg.Listen...), ListenPacket: cfg.ListenPacket,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("environment: create sandbox: %w", err)
@@ -59,10 +60,11 @@ func NewBlank(ctx context.Context, cfg BlankConfig) (*Blank, error) {
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("environment: log pipe: %w", err), sb.Destroy(ctx))
 	}
-	if cfg.ServeAWS != nil {
-		cfg.ServeAWS(sb.Listener(AWSAddress))
+	places := []string{"AWS_LAMBDA_RUNTIME_API=" + sb.Listener(RuntimeAPIAddress).Addr().String()}
+	if cfg.Serve != nil {
+		places = append(places, cfg.Serve(sb)...)
 	}
-	return &Blank{cfg: cfg, sandbox: sb, out: out}, nil
+	return &Blank{cfg: cfg, sandbox: sb, out: out, places: places}, nil
 }
 
 // limits are those of Init: full speed, as on Lambda.
@@ -73,21 +75,12 @@ func (c *BlankConfig) limits() sandbox.Limits {
 // Warm starts the runtime process, which makes the blank a zygote. It is for programs that talk frames: others
 // start with their function.
 func (b *Blank) Warm(ctx context.Context) error {
-	c, err := startRuntime(ctx, b.sandbox, b.out, b.cfg.Program, b.cfg.Program.Environ(b.places()), false)
+	c, err := startRuntime(ctx, b.sandbox, b.out, b.cfg.Program, b.cfg.Program.Environ(b.places), false)
 	if err != nil {
 		return err
 	}
 	b.runtime = c
 	return nil
-}
-
-// places are the variables that say where the environment's own services are.
-func (b *Blank) places() []string {
-	env := []string{"AWS_LAMBDA_RUNTIME_API=" + b.sandbox.Listener(RuntimeAPIAddress).Addr().String()}
-	if b.cfg.ServeAWS != nil {
-		env = append(env, "AWS_ENDPOINT_URL=http://"+b.sandbox.Listener(AWSAddress).Addr().String())
-	}
-	return env
 }
 
 // Alive says whether the blank can still become an environment.
@@ -113,7 +106,7 @@ func (b *Blank) Assign(ctx context.Context, cfg Config) (*Environment, error) {
 	b.out.setSink(cfg.Log)
 	return &Environment{
 		cfg: cfg, blank: b.cfg, sandbox: b.sandbox, out: b.out, runtime: b.runtime, created: time.Now(),
-		variables: cfg.Program.Environ(append(b.places(), cfg.Env...)),
+		variables: cfg.Program.Environ(slices.Concat(b.places, cfg.Env)),
 	}, nil
 }
 

@@ -18,9 +18,6 @@ import (
 // RuntimeAPIAddress is where Lambda's Runtime API listens inside an environment.
 const RuntimeAPIAddress = "127.0.0.1:9001"
 
-// AWSAddress is where the AWS APIs listen inside an environment.
-const AWSAddress = "127.0.0.1:4566"
-
 // exitGrace is how long a runtime that has closed its conversation may take to be seen exiting.
 const exitGrace = time.Second
 

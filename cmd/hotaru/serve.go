@@ -27,6 +27,7 @@ type serveCommand struct {
 	Account                string        `help:"The twelve-digit account of the root credential." default:"000000000000" env:"HOTARU_ACCOUNT"`
 	Region                 string        `help:"The region that hotaru env prints." default:"us-east-1" env:"HOTARU_REGION"`
 	Sandbox                string        `help:"How functions are isolated: auto, namespace, or process (not at all)." default:"auto" enum:"auto,namespace,process" env:"HOTARU_SANDBOX"`
+	AWSNames               string        `help:"Who answers when a function calls AWS by name, *.amazonaws.com: hotaru, or whoever does outside (real)." name:"aws-names" default:"hotaru" enum:"hotaru,real" env:"HOTARU_AWS_NAMES"`
 	Runtimes               string        `help:"For a runtime that is not installed: exact refuses it, nearest runs the nearest version of its language." default:"exact" enum:"exact,nearest" env:"HOTARU_RUNTIMES"`
 	InsecureAnyCredentials bool          `help:"Accept every access key and signature, as emulators do. For migration only: whoever reaches the port is root."`
 	DrainTimeout           time.Duration `help:"How long running invocations may take to end after SIGTERM." default:"15m"`
@@ -68,7 +69,7 @@ func (c serveCommand) Run() error {
 		AllowedHosts: c.AllowedHost, CORSOrigins: c.CORSOrigin, AccessLog: c.AccessLog,
 		MaxConnections: c.MaxConnections, MaxBodyMemory: c.MaxBodyMemory << 20,
 		Account: c.Account, Region: c.Region, Sandbox: c.Sandbox,
-		Runtimes: c.Runtimes, InsecureAnyCredentials: c.InsecureAnyCredentials,
+		AWSNames: c.AWSNames, Runtimes: c.Runtimes, InsecureAnyCredentials: c.InsecureAnyCredentials,
 		SearchPath: filepath.SplitList(os.Getenv("PATH")), HomeDirs: homes(), Logger: logger,
 	})
 	if err != nil {
