@@ -77,6 +77,9 @@ func run(ctx context.Context, o options) (err error) {
 		{binary},
 	}
 	report := newReport(o)
+	if report.Wire, err = measureWire(ctx); err != nil {
+		return err
+	}
 	for i, f := range functions {
 		row, err := measure(ctx, server, role, f, bare[i], o)
 		if err != nil {

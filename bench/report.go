@@ -17,6 +17,7 @@ type Report struct {
 	CPUs     int       `json:"cpus"`
 	MemoryMB int       `json:"memoryMB"`
 	Rows     []Row     `json:"rows"`
+	Wire     []WireRow `json:"wire"`
 }
 
 // Row is one runtime.
@@ -68,6 +69,9 @@ func (r *Report) write(w io.Writer, path string) error {
 	for _, row := range r.Rows {
 		table += fmt.Sprintf("| %s | %.1f / %.1f | %.1f / %.1f | %.2f | %.3f / %.3f |\n", row.Runtime,
 			row.Bare.P50, row.Bare.P99, row.Cold.P50, row.Cold.P99, row.ColdRatio, row.Warm.P50, row.Warm.P99)
+	}
+	if err := writeWire(w, r.Wire); err != nil {
+		return err
 	}
 	_, err = fmt.Fprintf(w, "Milliseconds, %d CPUs, %d MB, client on the same machine, signed requests.\n\n%s\nKept in %s.\n",
 		r.CPUs, r.MemoryMB, table, path)

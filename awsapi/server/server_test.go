@@ -124,3 +124,16 @@ func (s *sink) Write(p []byte) (int, error) {
 	}
 	return len(p), nil
 }
+
+// TestCostOfAnInvoke holds what `make bench` reports: allocations of a small signed Invoke.
+func TestCostOfAnInvoke(t *testing.T) {
+	if raceEnabled {
+		t.Skip("the race detector allocates too")
+	}
+	if n := testing.Benchmark(BenchmarkInvokeSmall).AllocsPerOp(); n == 0 || n > 60 {
+		t.Errorf("%d allocations, want at most 60", n)
+	}
+	if n := testing.Benchmark(BenchmarkInvokeLarge).AllocedBytesPerOp(); n == 0 || n > 6<<20+64<<10 {
+		t.Errorf("%d bytes are allocated for a payload of 6 MiB", n)
+	}
+}

@@ -395,7 +395,7 @@ func TestChunkMemory(t *testing.T) {
 			}
 		}
 	}).AllocedBytesPerOp()
-	if allocated > 2*firstChunkBuffer {
+	if allocated > maxChunk/16 {
 		t.Errorf("%d bytes are allocated for a chunk that did not come", allocated)
 	}
 }
