@@ -122,6 +122,53 @@ func TestAWSPolicies(t *testing.T) {
 	}
 }
 
+// TestAWSPoliciesAllow: what people attach is there, under the ARN that they know, and allows what they need and no more.
+func TestAWSPoliciesAllow(t *testing.T) {
+	const role = "arn:aws:iam::123456789012:role/r"
+	documents := managedDocuments()
+	for name, c := range map[string]struct{ yes, no []string }{
+		"/service-role/AWSLambdaBasicExecutionRole":              {[]string{"logs:CreateLogGroup", "logs:PutLogEvents"}, []string{"logs:GetLogEvents", "lambda:InvokeFunction"}},
+		"/service-role/AWSLambdaSQSQueueExecutionRole":           {[]string{"sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes", "logs:PutLogEvents"}, []string{"sqs:SendMessage"}},
+		"/service-role/AWSLambdaKinesisExecutionRole":            {[]string{"kinesis:GetRecords", "kinesis:ListShards", "logs:PutLogEvents"}, []string{"kinesis:PutRecord"}},
+		"/service-role/AWSLambdaDynamoDBExecutionRole":           {[]string{"dynamodb:GetRecords", "dynamodb:DescribeStream", "logs:PutLogEvents"}, []string{"dynamodb:GetItem"}},
+		"/service-role/AWSLambdaMSKExecutionRole":                {[]string{"kafka:DescribeCluster", "kafka:GetBootstrapBrokers", "logs:PutLogEvents"}, []string{"kafka:DeleteCluster"}},
+		"/service-role/AWSLambdaVPCAccessExecutionRole":          {[]string{"ec2:CreateNetworkInterface", "logs:PutLogEvents"}, []string{"ec2:RunInstances"}},
+		"/service-role/AWSLambdaENIManagementAccess":             {[]string{"ec2:CreateNetworkInterface"}, []string{"logs:PutLogEvents"}},
+		"/service-role/AWSLambdaBasicDurableExecutionRolePolicy": {[]string{"lambda:CheckpointDurableExecution", "logs:PutLogEvents"}, []string{"lambda:InvokeFunction"}},
+		"/service-role/AWSLambdaRole":                            {[]string{"lambda:InvokeFunction"}, []string{"lambda:GetFunction"}},
+		"/AWSLambda_FullAccess":                                  {[]string{"lambda:DeleteFunction", "iam:GetRole"}, []string{"iam:PassRole", "iam:CreateRole", "s3:GetObject"}},
+		"/AWSLambda_ReadOnlyAccess":                              {[]string{"lambda:GetFunction", "lambda:ListFunctions"}, []string{"lambda:InvokeFunction", "lambda:DeleteFunction"}},
+		"/AWSXRayDaemonWriteAccess":                              {[]string{"xray:PutTraceSegments"}, []string{"xray:GetTraceSummaries"}},
+		"/CloudWatchLambdaInsightsExecutionRolePolicy":           {nil, []string{"logs:PutLogEvents", "logs:DeleteLogGroup"}},
+		"/AdministratorAccess":                                   {[]string{"iam:CreateUser", "s3:DeleteBucket"}, nil},
+		"/PowerUserAccess":                                       {[]string{"lambda:CreateFunction", "iam:ListRoles"}, []string{"iam:CreateUser", "account:CloseAccount"}},
+		"/ReadOnlyAccess":                                        {[]string{"lambda:GetFunction", "s3:GetObject", "logs:FilterLogEvents"}, []string{"lambda:InvokeFunction", "secretsmanager:GetSecretValue", "iam:CreateUser"}},
+	} {
+		d := documents[name]
+		if d == nil {
+			t.Errorf("%s is not there", name)
+			continue
+		}
+		allows := func(action string) bool {
+			return policy.Evaluate(policy.Policies{Identity: []*policy.Document{d}}, &policy.Request{Action: action, Resource: role}).Allowed
+		}
+		for _, action := range c.yes {
+			if !allows(action) {
+				t.Errorf("%s does not allow %s", name, action)
+			}
+		}
+		for _, action := range c.no {
+			if allows(action) {
+				t.Errorf("%s allows %s", name, action)
+			}
+		}
+	}
+	pass := &policy.Request{Action: "iam:PassRole", Resource: role, Keys: map[string][]string{"iam:passedtoservice": {"lambda.amazonaws.com"}}}
+	if full := documents["/AWSLambda_FullAccess"]; !policy.Evaluate(policy.Policies{Identity: []*policy.Document{full}}, pass).Allowed {
+		t.Error("AWSLambda_FullAccess does not pass roles to Lambda")
+	}
+}
+
 func FuzzDocuments(f *testing.F) {
 	f.Add(`{"Version":"2012-10-17","Id":"x","Statement":[{"Sid":"a","Effect":"Allow","Principal":{"AWS":["*"]},"Action":["s3:*"],"Resource":"arn:aws:s3:::b","Condition":{"StringEquals":{"a":["b",1,true]}}}]}`)
 	f.Add(`{"Statement":{"Effect":"Deny","NotPrincipal":"*","NotAction":"*","NotResource":["arn"]}}`)

@@ -18,6 +18,16 @@ type awsPolicy struct {
 	// except: all actions but these.
 	except    bool
 	resources []string
+	// and are further statements.
+	and []awsStatement
+}
+
+// awsStatement allows actions on resources; no resources are all of them.
+type awsStatement struct {
+	actions   []string
+	resources []string
+	// passedTo is the service that a role may be passed to; empty for statements that are not about that.
+	passedTo string
 }
 
 // serviceRole is the path of policies that AWS made for services' roles.
@@ -43,16 +53,19 @@ func awsPolicies() []awsPolicy {
 				"ec2:CreateNetworkInterface", "ec2:DescribeNetworkInterfaces", "ec2:DescribeVpcs",
 				"ec2:DeleteNetworkInterface", "ec2:DescribeSubnets", "ec2:DescribeSecurityGroups")},
 		{path: serviceRole, name: "AWSLambdaVPCAccessExecutionRole", actions: interfaces},
+		{path: serviceRole, name: "AWSLambdaENIManagementAccess", actions: interfaces[:len(interfaces)-len(logs)]},
+		{path: serviceRole, name: "AWSLambdaBasicDurableExecutionRolePolicy",
+			actions: with("lambda:CheckpointDurableExecution", "lambda:GetDurableExecutionState")},
+		{path: serviceRole, name: "AmazonAPIGatewayPushToCloudWatchLogs", actions: with("logs:DescribeLogGroups",
+			"logs:DescribeLogStreams", "logs:GetLogEvents", "logs:FilterLogEvents")},
 		{path: serviceRole, name: "AWSLambdaRole", actions: []string{"lambda:InvokeFunction"}},
 		{path: "/", name: "AWSLambdaExecute", actions: []string{"logs:*", "s3:GetObject", "s3:PutObject"}},
 		{path: "/", name: "AWSLambdaInvocation-DynamoDB", actions: []string{"lambda:InvokeFunction", "dynamodb:DescribeStream",
 			"dynamodb:GetRecords", "dynamodb:GetShardIterator", "dynamodb:ListStreams"}},
-		{path: "/", name: "AWSLambda_FullAccess", actions: []string{"lambda:*", "logs:*", "xray:*", "cloudwatch:GetMetricData",
-			"iam:GetPolicy", "iam:GetPolicyVersion", "iam:GetRole", "iam:GetRolePolicy", "iam:ListAttachedRolePolicies",
-			"iam:ListRolePolicies", "iam:ListRoles", "iam:PassRole", "states:DescribeStateMachine", "states:ListStateMachines"}},
-		{path: "/", name: "AWSLambda_ReadOnlyAccess", actions: []string{"lambda:Get*", "lambda:List*", "logs:DescribeLogGroups",
-			"logs:DescribeLogStreams", "logs:FilterLogEvents", "logs:GetLogEvents", "iam:GetRole", "iam:GetRolePolicy",
-			"iam:ListAttachedRolePolicies", "iam:ListRolePolicies", "iam:ListRoles", "xray:GetTraceSummaries"}},
+		{path: "/", name: "AWSLambda_FullAccess", actions: lambdaConsole("lambda:*", "logs:DescribeLogGroups"),
+			and: []awsStatement{{actions: []string{"iam:PassRole"}, passedTo: "lambda.amazonaws.com"}, functionLogs}},
+		{path: "/", name: "AWSLambda_ReadOnlyAccess", actions: lambdaConsole("lambda:Get*", "lambda:List*", "logs:DescribeLogGroups"),
+			and: []awsStatement{functionLogs}},
 		{path: "/", name: "AWSXRayDaemonWriteAccess", actions: []string{"xray:PutTraceSegments", "xray:PutTelemetryRecords",
 			"xray:GetSamplingRules", "xray:GetSamplingTargets", "xray:GetSamplingStatisticSummaries"}},
 		{path: "/", name: "AWSXrayWriteOnlyAccess", actions: []string{"xray:PutTraceSegments", "xray:PutTelemetryRecords",
@@ -61,9 +74,14 @@ func awsPolicies() []awsPolicy {
 			resources: []string{"arn:aws:logs:*:*:log-group:/aws/lambda-insights", "arn:aws:logs:*:*:log-group:/aws/lambda-insights:*"}},
 		{path: "/", name: "CloudWatchLogsFullAccess", actions: []string{"logs:*", "cloudwatch:GenerateQuery"}},
 		{path: "/", name: "AdministratorAccess", actions: []string{"*"}},
-		{path: "/", name: "PowerUserAccess", actions: []string{"iam:*", "organizations:*", "account:*"}, except: true},
-		{path: "/", name: "ReadOnlyAccess", actions: readOnly("lambda", "logs", "sqs", "sns", "s3", "dynamodb", "kinesis", "events",
-			"scheduler", "ssm", "secretsmanager", "apigateway", "cloudwatch", "cloudformation", "ecr", "iam", "kafka", "pipes", "xray")},
+		{path: "/", name: "PowerUserAccess", actions: []string{"iam:*", "organizations:*", "account:*"}, except: true,
+			and: []awsStatement{{actions: []string{"iam:CreateServiceLinkedRole", "iam:DeleteServiceLinkedRole", "iam:ListRoles"}}}},
+		{path: "/", name: "IAMFullAccess", actions: []string{"iam:*"}},
+		{path: "/", name: "IAMReadOnlyAccess", actions: []string{"iam:Get*", "iam:List*", "iam:Generate*", "iam:Simulate*"}},
+		{path: "/", name: "ReadOnlyAccess", actions: append(readOnly("lambda", "logs", "sqs", "sns", "s3", "dynamodb", "kinesis", "events",
+			"scheduler", "ssm", "cloudwatch", "cloudformation", "ecr", "iam", "kafka", "pipes", "xray"),
+			"apigateway:GET", "dynamodb:BatchGet*", "dynamodb:Query", "dynamodb:Scan", "logs:FilterLogEvents", "ecr:BatchGet*",
+			"xray:BatchGet*", "secretsmanager:List*", "secretsmanager:Describe*", "secretsmanager:GetResourcePolicy", "sts:GetAccessKeyInfo")},
 		{path: "/", name: "AmazonS3ReadOnlyAccess", actions: readOnly("s3", "s3-object-lambda")},
 		{path: "/", name: "AmazonS3FullAccess", actions: []string{"s3:*", "s3-object-lambda:*"}},
 		{path: "/", name: "AmazonSQSReadOnlyAccess", actions: []string{"sqs:GetQueueAttributes", "sqs:GetQueueUrl", "sqs:ListQueues",
@@ -79,6 +97,21 @@ func awsPolicies() []awsPolicy {
 		{path: "/", name: "AmazonSSMReadOnlyAccess", actions: readOnly("ssm")},
 		{path: "/", name: "SecretsManagerReadWrite", actions: []string{"secretsmanager:*", "kms:DescribeKey", "kms:ListAliases", "kms:ListKeys"}},
 	}
+}
+
+// functionLogs is reading what functions logged.
+var functionLogs = awsStatement{
+	actions:   []string{"logs:DescribeLogStreams", "logs:GetLogEvents", "logs:FilterLogEvents", "logs:StartLiveTail"},
+	resources: []string{"arn:aws:logs:*:*:log-group:/aws/lambda/*"},
+}
+
+// lambdaConsole is what looking around Lambda's console takes, with more.
+func lambdaConsole(more ...string) []string {
+	return append(more, "cloudformation:DescribeStacks", "cloudformation:ListStackResources", "cloudwatch:GetMetricData",
+		"cloudwatch:ListMetrics", "ec2:DescribeSecurityGroups", "ec2:DescribeSubnets", "ec2:DescribeVpcs", "kms:ListAliases",
+		"iam:GetPolicy", "iam:GetPolicyVersion", "iam:GetRole", "iam:GetRolePolicy", "iam:ListAttachedRolePolicies",
+		"iam:ListRolePolicies", "iam:ListRoles", "states:DescribeStateMachine", "states:ListStateMachines", "tag:GetResources",
+		"xray:GetTraceSummaries", "xray:BatchGetTraces")
 }
 
 func readOnly(vendors ...string) []string {
@@ -138,18 +171,29 @@ func (p awsPolicy) document() string {
 		Action    []string `json:",omitempty"`
 		NotAction []string `json:",omitempty"`
 		Resource  []string
+		Condition map[string]map[string]string `json:",omitempty"`
 	}
-	s := statement{Effect: "Allow", Action: p.actions, Resource: p.resources}
+	orAll := func(resources []string) []string {
+		if resources == nil {
+			return []string{"*"}
+		}
+		return resources
+	}
+	statements := []statement{{Effect: "Allow", Action: p.actions, Resource: orAll(p.resources)}}
 	if p.except {
-		s.Action, s.NotAction = nil, p.actions
+		statements[0].Action, statements[0].NotAction = nil, p.actions
 	}
-	if s.Resource == nil {
-		s.Resource = []string{"*"}
+	for _, more := range p.and {
+		s := statement{Effect: "Allow", Action: more.actions, Resource: orAll(more.resources)}
+		if more.passedTo != "" {
+			s.Condition = map[string]map[string]string{"StringEquals": {"iam:PassedToService": more.passedTo}}
+		}
+		statements = append(statements, s)
 	}
 	// Strings always encode.
 	text, _ := json.Marshal(struct {
 		Version   string
 		Statement []statement
-	}{"2012-10-17", []statement{s}})
+	}{"2012-10-17", statements})
 	return string(text)
 }
