@@ -10,14 +10,14 @@ import (
 var ssm = map[string]written{
 	"ssm.CloudConnectorIamRoleArn": {
 		`^arn:aws[a-z0-9-]*:iam::\d{12}:role\/[\w-\/.@+=,]{1,1017}$`,
-		counted(`arn:aws[a-z0-9-]*:iam::\d{12}:role/`, `[\w\-/.@+=,]`, 1, 1017),
+		counted(`arn:aws[a-z0-9-]*:iam::\d{12}:role/`, `[\w\-/.@+=,]`, 1017),
 	},
 	"ssm.TargetLocationsURL": {
 		`^https:\/\/[-a-zA-Z0-9@:%._\+~#=]{1,253}\.s3(\.[a-z\d-]{9,16})?\.amazonaws\.com\/.{1,2000}`,
-		counted(`https://[-a-zA-Z0-9@:%._+~#=]{1,253}\.s3(?:\.[a-z\d-]{9,16})?\.amazonaws\.com/`, `.`, 1, 2000),
+		counted(`https://[-a-zA-Z0-9@:%._+~#=]{1,253}\.s3(?:\.[a-z\d-]{9,16})?\.amazonaws\.com/`, `.`, 2000),
 	},
-	"ssm.InstancePropertyFilterValue":     {`^.{1,100000}$`, counted("", `.`, 1, 100000)},
-	"ssm.InstancePropertyStringFilterKey": {`^.{1,100000}$`, counted("", `.`, 1, 100000)},
+	"ssm.InstancePropertyFilterValue":     {`^.{1,100000}$`, counted("", `.`, 100000)},
+	"ssm.InstancePropertyStringFilterKey": {`^.{1,100000}$`, counted("", `.`, 100000)},
 	"ssm.StringDateTime": {
 		`^([\-]?\d{4}(?!\d{2}\b))((-?)((0[1-9]|1[0-2])(\3([12]\d|0[1-9]|3[01]))?|W([0-4]\d|5[0-2])(-?[1-7])?|` +
 			`(00[1-9]|0[1-9]\d|[12]\d{2}|3([0-5]\d|6[1-6])))([T\s]((([01]\d|2[0-3])((:?)[0-5]\d)?|24\:?00)([\.,]\d(?!:))?)?` +
@@ -26,9 +26,9 @@ var ssm = map[string]written{
 	},
 }
 
-// counted matches a head followed by least to most of a class, in UTF-16 units, as Java counts. The head must end in
+// counted matches a head followed by one to most of a class, in UTF-16 units, as Java counts. The head must end in
 // one place of a text only.
-func counted(head, class string, least, most int) func() Matcher {
+func counted(head, class string, most int) func() Matcher {
 	return func() Matcher {
 		re := whole(head + `((?:` + class + `)*)`)
 		return func(s string) bool {
@@ -40,7 +40,7 @@ func counted(head, class string, least, most int) func() Matcher {
 			for _, r := range parts[1] {
 				n += utf16.RuneLen(r)
 			}
-			return n >= least && n <= most
+			return n >= 1 && n <= most
 		}
 	}
 }

@@ -295,7 +295,7 @@ func amzHeaders(r *http.Request, presigned bool) []string {
 	var names []string
 	for name := range r.Header {
 		lower := strings.ToLower(name)
-		if strings.HasPrefix(lower, "x-amz-") && !(presigned && lower == "x-amz-content-sha256") {
+		if strings.HasPrefix(lower, "x-amz-") && (!presigned || lower != "x-amz-content-sha256") {
 			names = append(names, lower)
 		}
 	}
