@@ -145,17 +145,28 @@ func parsePrincipals(raw json.RawMessage, principals *map[string][]string) bool 
 	return true
 }
 
-// object reads a JSON object that has no other members than these, where names are given. Go's decoder would take any
-// case.
+// object reads a JSON object that has no other members than these, where names are given, and none twice: Go's decoder
+// would take any case, and the last of several, which could hide a condition.
 func object(raw []byte, names ...string) (map[string]json.RawMessage, bool) {
-	var fields map[string]json.RawMessage
-	if json.Unmarshal(raw, &fields) != nil || fields == nil {
+	if len(raw) == 0 || !json.Valid(raw) {
 		return nil, false
 	}
-	for name := range fields {
-		if names != nil && !slices.Contains(names, name) {
+	decoder := json.NewDecoder(bytes.NewReader(raw))
+	if start, err := decoder.Token(); err != nil || start != json.Delim('{') {
+		return nil, false
+	}
+	fields := map[string]json.RawMessage{}
+	for decoder.More() {
+		token, err := decoder.Token()
+		name, isText := token.(string)
+		if err != nil || !isText || names != nil && !slices.Contains(names, name) || fields[name] != nil {
 			return nil, false
 		}
+		var value json.RawMessage
+		if decoder.Decode(&value) != nil {
+			return nil, false
+		}
+		fields[name] = value
 	}
 	return fields, true
 }
