@@ -3,6 +3,8 @@ package protocol
 import (
 	"net/http"
 	"reflect"
+	"slices"
+	"strings"
 
 	"hotaru/awsapi"
 	"hotaru/awsapi/internal/jsonwire"
@@ -41,8 +43,17 @@ func (j jsonRPC) EncodeFailure(service *awsapi.Service, f *Failure, _ string) *A
 	}
 	b := append(jsonwire.AppendString([]byte("{"), "__type"), ':')
 	b = jsonwire.AppendString(b, errorNamespace(service)+f.Name)
+	if f.Message != "" && silent(f.Shape) {
+		b = append(jsonwire.AppendString(append(b, ','), "message"), ':')
+		b = jsonwire.AppendString(b, f.Message)
+	}
 	a.Body = appendFailure(b, service, f, a.Header)
 	return a
+}
+
+// silent says whether the model gives an error no message, as CloudWatch Logs' does. The service sends one all the same.
+func silent(shape *awsapi.Shape) bool {
+	return shape != nil && !slices.ContainsFunc(shape.Members, func(m awsapi.Member) bool { return strings.EqualFold(m.Name, "message") })
 }
 
 // errorNamespace stands before the shape's name in __type where the protocol is awsJson1_0; awsJson1_1 has none.

@@ -4,6 +4,8 @@ import "hotaru/awsapi"
 
 // quirks are where AWS's recorded words differ from what the model would say. Each entry has its reason.
 type quirks struct {
+	// code is the error's, where the service has its own.
+	code string
 	// elementsNotNull says that the words about a list's elements end with "Member must not be null".
 	elementsNotNull bool
 	// lists are those with other words.
@@ -38,13 +40,20 @@ func (q *quirks) enum(s *awsapi.Shape) []string {
 }
 
 func (c *checker) quirks() *quirks {
-	if c.service.Name == "lambda" {
+	switch c.service.Name {
+	case "lambda":
 		return &lambdaQuirks
+	case "logs":
+		return &logsQuirks
+	default:
+		return &noQuirks
 	}
-	return &noQuirks
 }
 
 var noQuirks quirks
+
+// logsQuirks: CloudWatch Logs calls every wrong parameter the same.
+var logsQuirks = quirks{code: "InvalidParameterException"}
 
 // lambdaQuirks come from recorded answers of Lambda itself, November 2025.
 var lambdaQuirks = quirks{

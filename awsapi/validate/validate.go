@@ -30,6 +30,9 @@ func Input(service *awsapi.Service, protocol awsapi.Protocol, p *plan.Plan, inpu
 	if protocol == awsapi.ProtocolQuery {
 		code = "ValidationError"
 	}
+	if own := c.quirks().code; own != "" {
+		code = own
+	}
 	if len(c.violations) > 1 {
 		plural = "s"
 	}
