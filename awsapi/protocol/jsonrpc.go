@@ -1,13 +1,16 @@
 package protocol
 
 import (
+	"iter"
 	"net/http"
 	"reflect"
 	"slices"
 	"strings"
 
 	"hotaru/awsapi"
+	"hotaru/awsapi/internal/eventstream"
 	"hotaru/awsapi/internal/jsonwire"
+	"hotaru/awsapi/internal/plan"
 )
 
 // jsonRPC is awsJson1_0 and awsJson1_1 (https://smithy.io/2.0/aws/protocols/aws-json-1_1-protocol.html).
@@ -28,11 +31,26 @@ func (jsonRPC) Decode(op *Operation, r *Request, input reflect.Value) error {
 
 func (j jsonRPC) Encode(op *Operation, output reflect.Value, _ string) (*Answer, error) {
 	a := &Answer{Status: op.Status, Header: make(http.Header, 4)}
+	if op.Output.Events != nil {
+		return j.encodeEvents(op, output, a), nil
+	}
 	a.Header["Content-Type"] = []string{j.contentType}
 	if op.Operation.Output != 0 {
 		a.Body = epochEncoder.AppendStructure(make([]byte, 0, 512), op.Output, output)
 	}
 	return a, nil
+}
+
+// encodeEvents puts the output before its events. A nil sequence has none.
+func (j jsonRPC) encodeEvents(op *Operation, output reflect.Value, a *Answer) *Answer {
+	a.Header["Content-Type"] = []string{"application/vnd.amazon.eventstream"}
+	f := op.Output.Events
+	var events iter.Seq2[[]byte, error]
+	if v, ok := plan.Present(f.Of(output)); ok {
+		events = eventstream.Encode(f.Plan, v.Interface().(awsapi.EventSequence), epochEncoder)
+	}
+	a.Events = eventstream.Initial(j.contentType, epochEncoder.AppendStructure(nil, op.Output, output), events)
+	return a
 }
 
 func (j jsonRPC) EncodeFailure(service *awsapi.Service, f *Failure, _ string) *Answer {

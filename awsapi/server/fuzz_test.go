@@ -18,6 +18,7 @@ import (
 	"hotaru/awsapi"
 	"hotaru/awsapi/iam"
 	"hotaru/awsapi/lambda"
+	"hotaru/awsapi/logs"
 	"hotaru/awsapi/sigv4"
 	"hotaru/awsapi/sts"
 )
@@ -34,7 +35,7 @@ func answering(b awsapi.Binding) awsapi.Binding {
 // everything is a server of all services that are generated and of one for each protocol.
 func everything(f *testing.F, options Options) *Server {
 	f.Helper()
-	bindings := []awsapi.Binding{answering(lambda.Handlers{}.Binding()), answering(iam.Handlers{}.Binding()), answering(sts.Handlers{}.Binding()), echo("metrics", "", metrics)}
+	bindings := []awsapi.Binding{answering(lambda.Handlers{}.Binding()), answering(iam.Handlers{}.Binding()), answering(logs.Handlers{}.Binding()), answering(sts.Handlers{}.Binding()), echo("metrics", "", metrics)}
 	for _, name := range slices.Sorted(maps.Keys(everyProtocol)) {
 		bindings = append(bindings, things(name, everyProtocol[name]))
 	}

@@ -37,6 +37,18 @@ func Append(b []byte, headers []Header, payload []byte) []byte {
 	return binary.BigEndian.AppendUint32(b, crc32.ChecksumIEEE(b[start:]))
 }
 
+// Initial yields the message that RPC protocols send before any event, with what the output has besides, and then the
+// events.
+func Initial(contentType string, output []byte, events iter.Seq2[[]byte, error]) iter.Seq2[[]byte, error] {
+	return func(yield func([]byte, error) bool) {
+		head := []Header{{":event-type", "initial-response"}, {":message-type", "event"}, {":content-type", contentType}}
+		if !yield(Append(nil, head, output), nil) || events == nil {
+			return
+		}
+		events(yield)
+	}
+}
+
 // Encode yields the frames of a sequence of unions. An error ends it with an exception, which comes with its cause.
 func Encode(union *plan.Plan, events awsapi.EventSequence, encoder *jsonwire.Encoder) iter.Seq2[[]byte, error] {
 	return func(yield func([]byte, error) bool) {
@@ -63,6 +75,9 @@ func appendEvent(b []byte, union *plan.Plan, v reflect.Value, encoder *jsonwire.
 			continue
 		}
 		headers := []Header{{":event-type", f.Name}, {":message-type", "event"}}
+		if f.Plan.Shape.Error != nil {
+			headers = []Header{{":exception-type", f.Name}, {":message-type", "exception"}}
+		}
 		for j := range f.Plan.Fields {
 			if h := &f.Plan.Fields[j]; h.EventHeader {
 				if value, ok := plan.Present(h.Of(event)); ok {

@@ -27,6 +27,8 @@ type Plan struct {
 	StatusCode *Field
 	// Payload is the field that is the whole body.
 	Payload *Field
+	// Events is the field that is an event stream, which is no part of Body.
+	Events *Field
 	// Element of a list; Key and Value of a map.
 	Element, Key, Value *Field
 	// Match satisfies the shape's pattern; nil where it has none. It compiles on first use.
@@ -178,6 +180,10 @@ func (p *Plan) place(f *Field) {
 	case awsapi.LocationStatusCode:
 		p.StatusCode = f
 	default:
+		if f.Plan.Shape.EventStream {
+			p.Events = f
+			break
+		}
 		p.Body = append(p.Body, f)
 		p.byName[f.Wire] = f
 	}
