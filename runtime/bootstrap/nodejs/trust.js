@@ -11,14 +11,13 @@ const ANCHOR = '/etc/pki/ca-trust/source/anchors/hotaru.pem';
 // function names no others: of tls, https, http2 and fetch, however they were loaded.
 function trust(anchor = ANCHOR) {
   if (process.env.NODE_EXTRA_CA_CERTS === anchor || !fs.existsSync(anchor)) return;
-  let authority;
-  const read = () => authority || (authority = fs.readFileSync(anchor));
+  const add = adder(anchor, process.env.NODE_EXTRA_CA_CERTS);
   const prototype = secureContexts();
   if (prototype) {
     const { addRootCerts } = prototype;
     prototype.addRootCerts = function () {
       addRootCerts.call(this);
-      this.addCACert(read());
+      add(this);
     };
     return;
   }
@@ -26,10 +25,33 @@ function trust(anchor = ANCHOR) {
   const { createSecureContext } = tls;
   tls.createSecureContext = (options) => {
     const made = createSecureContext(options);
-    if (!options || !options.ca) made.context.addCACert(read());
+    if (!options || !options.ca) add(made.context);
     return made;
   };
   require('module').syncBuiltinESMExports();
+}
+
+// adder returns what adds the authority to a context. With the first one that is added a context forgets those of
+// NODE_EXTRA_CA_CERTS, so they are added again; about a file that is no good Node.js has warned already.
+function adder(anchor, extra) {
+  let authority, others;
+  return (context) => {
+    if (!authority) {
+      authority = fs.readFileSync(anchor);
+      try {
+        others = extra && fs.readFileSync(extra);
+      } catch (_) {
+        others = null;
+      }
+    }
+    context.addCACert(authority);
+    if (!others) return;
+    try {
+      context.addCACert(others);
+    } catch (_) {
+      others = null;
+    }
+  };
 }
 
 // secureContexts is what all secure contexts have in common. It is there before tls is, which takes 3 ms to load and
