@@ -180,6 +180,9 @@ func (x *exchange) authenticate() error {
 		x.call.Scope.Region = result.Region
 	}
 	x.body.declared, x.body.chunks = result.PayloadHash, result.Chunks
+	if x.body.chunks != nil && x.body.read {
+		return sigv4.Mismatch(x.expect()) // It was read before it could be verified: nothing may come of it.
+	}
 	return nil
 }
 

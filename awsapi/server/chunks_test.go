@@ -115,6 +115,38 @@ func TestChunkedBodies(t *testing.T) {
 	}
 }
 
+// TestFormsInChunks has a form say that its body is in chunks: the signature would then not cover it.
+func TestFormsInChunks(t *testing.T) {
+	s := newServer(t, Options{Authenticator: sigv4.NewVerifier(sigv4.Options{Credentials: testCredentials})}, lambda.Handlers{}, iam.Handlers{
+		CreateUser: func(context.Context, *iam.CreateUserRequest) (*iam.CreateUserResponse, error) {
+			t.Error("a body that nobody signed reached its handler")
+			return nil, nil
+		},
+	}, sts.Handlers{})
+	const form = "Action=CreateUser&Version=2010-05-08&UserName=eve"
+	for _, mark := range []string{sigv4.StreamingSigned, sigv4.StreamingUnsignedTrailer} {
+		for _, method := range []string{"POST", "GET"} {
+			r := httptest.NewRequest(method, "/", strings.NewReader(form))
+			if method == "GET" {
+				r = httptest.NewRequest(method, "/?"+form, nil)
+			}
+			r.Header.Set("Content-Type", formType)
+			r.Header.Set("X-Amz-Content-Sha256", mark)
+			r.Header.Set("X-Amz-Decoded-Content-Length", fmt.Sprint(len(form)))
+			if mark == sigv4.StreamingUnsignedTrailer {
+				r.Header.Set("X-Amz-Trailer", "x-amz-checksum-crc32")
+			}
+			keys := aws.Credentials{AccessKeyID: testKey, SecretAccessKey: testSecret}
+			if err := v4.NewSigner().SignHTTP(t.Context(), keys, r, mark, "iam", "us-east-1", time.Now()); err != nil {
+				t.Fatal(err)
+			}
+			if w := do(s, r); w.Code < 400 || w.Code >= 500 {
+				t.Errorf("%s %s: %d %s", method, mark, w.Code, w.Body)
+			}
+		}
+	}
+}
+
 // TestContentEncodingWithoutChunks has Content-Encoding say what the body is besides being framed.
 func TestContentEncodingWithoutChunks(t *testing.T) {
 	for given, want := range map[string]string{"aws-chunked": "", "aws-chunked, gzip": "gzip", "gzip,aws-chunked": "gzip", "": ""} {

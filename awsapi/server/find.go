@@ -128,8 +128,12 @@ func (s *service) index(name string) (int, bool) {
 }
 
 // isForm says whether the request looks like one of the query protocol. Its path is the root, or, where the signature
-// names the service, any: SQS's callers post to a queue's URL.
+// names the service, any: SQS's callers post to a queue's URL. A body in chunks is none: it may be read only after the
+// signature that it follows was verified, and a form is read before.
 func (x *exchange) isForm() bool {
+	if strings.HasPrefix(x.r.Header.Get("X-Amz-Content-Sha256"), "STREAMING-") {
+		return false
+	}
 	if path := x.r.URL.Path; path != "/" && path != "" && !x.hinted {
 		return false
 	}
@@ -168,7 +172,8 @@ func (x *exchange) form() *querywire.Form {
 
 // unknown is the answer to a request that is no operation, in the words of the service that it was meant for.
 func (x *exchange) unknown(candidates []*service) error {
-	if form := x.form(); form != nil && x.speaksQuery(candidates) {
+	if x.mayBeQuery(candidates) {
+		form := x.request.Form
 		action, ok := form.Get("Action")
 		if !ok {
 			return awsapi.Errorf("MissingAction", "The request must contain the parameter Action.")
@@ -189,13 +194,17 @@ func (x *exchange) unknown(candidates []*service) error {
 	return &awsapi.Error{Code: "UnknownOperationException", Status: status}
 }
 
-// speaksQuery says whether a form is answered as a query service does. Where nothing names the service, any that
-// speaks query will do for the words, if the form has an action.
-func (x *exchange) speaksQuery(candidates []*service) bool {
+// mayBeQuery says whether the request is a form to answer as a query service does. Where nothing names the service, any
+// that speaks query will do for the words, if the form has an action.
+func (x *exchange) mayBeQuery(candidates []*service) bool {
 	if x.service != nil {
-		return x.guess(x.service).name == awsapi.ProtocolQuery
+		return x.guess(x.service).name == awsapi.ProtocolQuery && x.form() != nil
 	}
-	if _, ok := x.request.Form.Get("Action"); !ok {
+	form := x.form()
+	if form == nil {
+		return false
+	}
+	if _, ok := form.Get("Action"); !ok {
 		return false
 	}
 	for _, s := range candidates {
