@@ -6,6 +6,7 @@
 //	awsapi/lambda, iam, sts   generated: types, constants, Service, Handlers
 //	awsapi/server             http.Handler over any number of services
 //	awsapi/sigv4              verifies and makes signatures
+//	awsapi/checksum           the checksums that travel beside payloads
 //	awsapi/protocol           restJson1, restXml, query, awsJson, rpcv2Cbor: requests to inputs, outputs to answers
 //	awsapi/validate           the model's constraints in AWS's words
 //	awsapi/compat             docs/compat.md from what is built and tested
@@ -35,8 +36,9 @@
 // Inputs arrive decoded and valid by the model. In types scalars and structures are pointers, enums are *string with
 // constants beside them (lambda.RuntimePython3_12), blobs []byte, lists and maps hold values; an absent list is nil,
 // an empty one is not. A blob that is the whole body (Invoke's Payload) is the body's own memory in both directions.
-// A streaming payload is an io.Reader, an event stream an awsapi.Events. An operation without input or output has an
-// empty <Operation>Input or <Operation>Output. A nil output stands for an empty one.
+// A streaming payload is an io.Reader (and an awsapi.Trailed, whose checksums were found right), an event stream an
+// awsapi.Events. An operation without input or output has an empty <Operation>Input or <Operation>Output. A nil output
+// stands for an empty one.
 //
 // Status codes are the model's; where the output has a StatusCode member (Invoke: 200, 202, 204) it wins. Headers are
 // members too. Call has what no model has: the request ID, the scope (account of the caller, region of the signature),
