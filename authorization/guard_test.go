@@ -65,6 +65,7 @@ func worker(t testing.TB, text string) (*Authorizer, *awsapi.Call) {
 // logsInput has the members that log operations have.
 type logsInput struct {
 	LogGroupName, LogStreamName, LogGroupIdentifier, LogGroupNamePrefix *string
+	LogGroupIdentifiers, LogGroupNames                                  []string
 }
 
 // TestLogs: the role that every function has may write its log, and nothing else.
@@ -84,6 +85,8 @@ func TestLogs(t *testing.T) {
 		{"PutLogEvents", logsInput{LogGroupName: new("/aws/lambda/g"), LogStreamName: new("s")}, prefix + "/aws/lambda/g:log-stream:s"},
 		{"DeleteLogGroup", logsInput{LogGroupName: group}, prefix + "/aws/lambda/f:log-stream:"},
 		{"DescribeLogGroups", logsInput{}, prefix + ":log-stream:"},
+		{"CreateLogStream", logsInput{LogGroupNames: []string{"/aws/lambda/f", "/aws/lambda/g"}}, prefix + "/aws/lambda/g:log-stream:"},
+		{"CreateLogStream", logsInput{LogGroupIdentifiers: []string{prefix + "/aws/lambda/f"}}, ""},
 		{"GetLogEvents", logsInput{LogGroupIdentifier: new(prefix + "x:*")}, prefix + "x:log-stream:"},
 	} {
 		reached := false

@@ -1,31 +1,59 @@
 package authorization
 
-import "strings"
+import (
+	"slices"
+	"strings"
+)
 
 // logsRules: CloudWatch Logs checks every operation on a log group against a stream in it, an empty one where the
 // request names none, which is why policies end in ":*".
 func logsRules() map[string]rule {
-	return map[string]rule{"": {question: logsResource}}
+	return map[string]rule{"": {question: logsResource, more: otherGroups}}
 }
 
 func logsResource(x *exchange, q *question) {
 	x.tagging(q)
-	for _, member := range []string{"LogGroupArn", "LogGroupIdentifier", "ResourceArn", "ResourceIdentifier"} {
-		if arn, ok := x.in.text(member); ok && strings.HasPrefix(arn, "arn:") {
-			q.resource = arn
-			if strings.Contains(arn, ":log-group:") && !strings.Contains(arn, ":log-stream:") {
-				q.resource = strings.TrimSuffix(arn, ":*") + ":log-stream:"
-			}
+	stream, _ := x.in.text("LogStreamName")
+	for _, member := range []string{"LogGroupName", "LogGroupIdentifier", "LogGroupArn", "ResourceArn", "ResourceIdentifier"} {
+		if group, ok := x.in.text(member); ok {
+			q.resource = x.logGroup(group, stream)
 			return
 		}
 	}
-	group, named := x.in.text("LogGroupName")
-	if !named {
-		group, named = x.in.text("LogGroupIdentifier")
-	}
-	if !named && !x.in.has("LogGroupNamePrefix") {
+	if groups := x.groups(); len(groups) > 0 {
+		q.resource = x.logGroup(groups[0], "")
 		return
 	}
-	stream, _ := x.in.text("LogStreamName")
-	q.resource = x.arn("logs", "log-group:"+group+":log-stream:"+stream)
+	if x.in.has("LogGroupNamePrefix") {
+		q.resource = x.logGroup("", "")
+	}
+}
+
+// groups are the log groups of an operation that is about several.
+func (x *exchange) groups() []string {
+	return slices.Concat(x.in.texts("LogGroupIdentifiers"), x.in.texts("LogGroupNames"))
+}
+
+// otherGroups asks for the groups after the first.
+func otherGroups(x *exchange, asked *question) []question {
+	groups := x.groups()
+	if len(groups) < 2 {
+		return nil
+	}
+	var questions []question
+	for _, group := range groups[1:] {
+		questions = append(questions, question{action: asked.action, resource: x.logGroup(group, "")})
+	}
+	return questions
+}
+
+// logGroup is the ARN that is checked for a group's name or ARN. ARNs of other things stay as they are.
+func (x *exchange) logGroup(group, stream string) string {
+	if !strings.HasPrefix(group, "arn:") {
+		return x.arn("logs", "log-group:"+group+":log-stream:"+stream)
+	}
+	if !strings.Contains(group, ":log-group:") || strings.Contains(group, ":log-stream:") {
+		return group
+	}
+	return strings.TrimSuffix(group, ":*") + ":log-stream:" + stream
 }
