@@ -86,6 +86,7 @@ func TestLogs(t *testing.T) {
 		{"DeleteLogGroup", logsInput{LogGroupName: group}, prefix + "/aws/lambda/f:log-stream:"},
 		{"DescribeLogGroups", logsInput{}, prefix + ":log-stream:"},
 		{"CreateLogStream", logsInput{LogGroupNames: []string{"/aws/lambda/f", "/aws/lambda/g"}}, prefix + "/aws/lambda/g:log-stream:"},
+		{"CreateLogStream", logsInput{LogGroupName: group, LogGroupNames: []string{"/aws/lambda/g"}}, prefix + "/aws/lambda/g:log-stream:"},
 		{"CreateLogStream", logsInput{LogGroupIdentifiers: []string{prefix + "/aws/lambda/f"}}, ""},
 		{"GetLogEvents", logsInput{LogGroupIdentifier: new(prefix + "x:*")}, prefix + "x:log-stream:"},
 	} {

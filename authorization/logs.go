@@ -34,15 +34,13 @@ func (x *exchange) groups() []string {
 	return slices.Concat(x.in.texts("LogGroupIdentifiers"), x.in.texts("LogGroupNames"))
 }
 
-// otherGroups asks for the groups after the first.
+// otherGroups asks for every group that was not asked for yet, also where a request names groups in two ways.
 func otherGroups(x *exchange, asked *question) []question {
-	groups := x.groups()
-	if len(groups) < 2 {
-		return nil
-	}
 	var questions []question
-	for _, group := range groups[1:] {
-		questions = append(questions, question{action: asked.action, resource: x.logGroup(group, "")})
+	for _, group := range x.groups() {
+		if resource := x.logGroup(group, ""); resource != asked.resource {
+			questions = append(questions, question{action: asked.action, resource: resource})
+		}
 	}
 	return questions
 }
