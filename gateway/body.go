@@ -125,9 +125,9 @@ func (b *guardedBody) Read(p []byte) (int, error) {
 	g.received += int64(n)
 	switch {
 	case err == io.EOF:
+		// The deadline goes: net/http has lifted it to watch whether the client is still there, however long the
+		// answer takes; HTTP/2's concerns the body alone.
 		g.err, g.ended = err, true
-		// The answer may take its time, and net/http watches meanwhile whether the client is still there.
-		_ = g.control.SetReadDeadline(time.Time{})
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		g.err = errSlow()
 		err = g.err

@@ -110,7 +110,16 @@ func startOn(t *testing.T, listen string, change ...func(*Options)) *rig {
 	r.address = l.Addr().String()
 	shared := NewPort(r.ca.TLSConfig(r.gateway.AllowsName), options.Limits, options.Logger).Listen(l)
 	r.server = options.Limits.NewServer(r.gateway, options.Logger)
-	var serving sync.WaitGroup
+	var serving, connections sync.WaitGroup
+	// net/http lingers on connections that it has refused to read from: wait for that, too.
+	r.server.ConnState = func(_ net.Conn, state http.ConnState) {
+		switch state {
+		case http.StateNew:
+			connections.Add(1)
+		case http.StateClosed:
+			connections.Done()
+		}
+	}
 	serving.Go(func() {
 		if err := r.server.Serve(shared); !errors.Is(err, http.ErrServerClosed) {
 			t.Error(err)
@@ -121,6 +130,7 @@ func startOn(t *testing.T, listen string, change ...func(*Options)) *rig {
 			t.Error(err)
 		}
 		serving.Wait()
+		connections.Wait()
 	})
 	t.Cleanup(r.stop)
 	return r
@@ -131,6 +141,7 @@ func (r *rig) invoke(ctx context.Context, in *lambda.InvocationRequest) (*lambda
 		r.entered <- string(in.Payload)
 		select {
 		case <-r.proceed:
+		case <-time.After(20 * time.Second):
 		case <-ctx.Done():
 			return nil, ctx.Err()
 		}
@@ -139,6 +150,16 @@ func (r *rig) invoke(ctx context.Context, in *lambda.InvocationRequest) (*lambda
 		return &lambda.InvocationResponse{Payload: bytes.Repeat([]byte("x"), 32<<20)}, nil
 	}
 	return &lambda.InvocationResponse{Payload: in.Payload}, nil
+}
+
+// enter waits until the function "wait" has been invoked.
+func (r *rig) enter() {
+	r.t.Helper()
+	select {
+	case <-r.entered:
+	case <-time.After(20 * time.Second):
+		r.t.Fatal("the function is not invoked")
+	}
 }
 
 // limits changes the limits of a rig.

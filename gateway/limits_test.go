@@ -163,7 +163,7 @@ func TestPatience(t *testing.T) {
 	r := start(t, limits(Limits{BodyTime: limit, BodyRate: 64 << 10, HeaderTime: limit, IdleTime: limit, WriteTime: limit}))
 	const path = "/2015-03-31/functions/wait/invocations"
 	body := []byte(`"` + strings.Repeat("a", 256<<10-2) + `"`)
-	for name, text := range map[string]string{"without a body": "", "with a body": string(body)} {
+	for name, text := range map[string]string{"without a body": "", "with a small body": `"a"`, "with a body": string(body)} {
 		c := r.dial()
 		c.send("POST " + path + " HTTP/1.1\r\n" + r.headers(path, []byte(text)) + "Content-Length: " + strconv.Itoa(len(text)) + "\r\n\r\n")
 		// In pieces, over more than BodyTime: the rate earns it.
@@ -174,7 +174,7 @@ func TestPatience(t *testing.T) {
 			c.send(text[:n])
 			text = text[n:]
 		}
-		<-r.entered
+		r.enter()
 		for range 8 { // the invocation takes four times each limit
 			<-ticker.C
 		}
@@ -184,6 +184,27 @@ func TestPatience(t *testing.T) {
 			t.Errorf("%s: %s", name, response.Status)
 		}
 	}
+	answered := make(chan int, 1)
+	request, client := r.request(http.MethodPost, "http://"+r.address+path, []byte(`"a"`)), r.client(speak(false, false, true))
+	go func() {
+		response, err := client.Do(request)
+		if err != nil {
+			answered <- 0
+			return
+		}
+		defer response.Body.Close()
+		answered <- response.StatusCode
+	}()
+	r.enter()
+	ticker := time.NewTicker(limit)
+	defer ticker.Stop()
+	for range 4 {
+		<-ticker.C
+	}
+	r.proceed <- struct{}{}
+	if status := <-answered; status != http.StatusOK {
+		t.Errorf("HTTP/2: %d", status)
+	}
 }
 
 // TestGoneClient: whoever hangs up while a function runs ends the request, also after a body's deadline was lifted.
@@ -192,7 +213,7 @@ func TestGoneClient(t *testing.T) {
 	const path = "/2015-03-31/functions/wait/invocations"
 	c := r.dial()
 	c.send("POST " + path + " HTTP/1.1\r\n" + r.headers(path, []byte(`"a"`)) + "Content-Length: 3\r\n\r\n\"a\"")
-	<-r.entered
+	r.enter()
 	if err := c.Close(); err != nil {
 		t.Fatal(err)
 	}
@@ -267,7 +288,7 @@ func TestBodyMemory(t *testing.T) {
 		defer response.Body.Close()
 		first <- response.StatusCode
 	}()
-	<-r.entered
+	r.enter()
 	response, text := r.do(client, r.request(http.MethodPost, url+invokePath, large))
 	if response.StatusCode != http.StatusServiceUnavailable || response.Header.Get("Retry-After") != "1" ||
 		response.Header.Get("X-Amzn-Errortype") != "ServiceUnavailableException" {

@@ -138,7 +138,7 @@ func TestDrain(t *testing.T) {
 		idle.send("GET /x HTTP/1.1\r\nHost: localhost\r\n\r\n")
 		idle.answer()
 		running.send("POST " + path + " HTTP/1.1\r\n" + r.headers(path, nil) + "Content-Length: 0\r\n\r\n")
-		<-r.entered
+		r.enter()
 		ended := make(chan error, 1)
 		go func() { ended <- r.server.Shutdown(t.Context()) }()
 		idle.ended()
@@ -183,7 +183,7 @@ func TestDrain(t *testing.T) {
 				}
 				answered <- err
 			}()
-			<-r.entered
+			r.enter()
 			ended := make(chan error, 1)
 			go func() { ended <- r.server.Shutdown(t.Context()) }()
 			select {
@@ -220,7 +220,7 @@ func TestCut(t *testing.T) {
 			}
 			answered <- err
 		}()
-		<-r.entered
+		r.enter()
 		ctx, cut := context.WithCancel(t.Context())
 		cut()
 		if err := r.server.Shutdown(ctx); !errors.Is(err, context.Canceled) {
@@ -283,7 +283,7 @@ func TestListener(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	shared := NewPort(nil, Limits{}, slog.New(slog.DiscardHandler)).Listen(&failing{Listener: l, times: 2})
+	shared := NewPort(nil, Limits{HeaderTime: time.Hour}, slog.New(slog.DiscardHandler)).Listen(&failing{Listener: l, times: 2})
 	for range 2 {
 		if c, err := shared.Accept(); err == nil || c != nil {
 			t.Errorf("the listener's error: %v", err)
@@ -321,11 +321,15 @@ func TestListener(t *testing.T) {
 	if _, err := io.WriteString(waiting, "G"); err != nil {
 		t.Fatal(err)
 	}
-	if err := shared.Close(); err != nil {
-		t.Error(err)
-	}
-	if err := shared.Close(); err != nil {
-		t.Errorf("closed twice: %v", err)
+	closed := make(chan error, 1)
+	go func() { closed <- errors.Join(shared.Close(), shared.Close()) }()
+	select {
+	case err := <-closed:
+		if err != nil {
+			t.Error(err)
+		}
+	case <-time.After(10 * time.Second):
+		t.Fatal("Close waits for a client that says nothing")
 	}
 	if _, err := shared.Accept(); !errors.Is(err, net.ErrClosed) {
 		t.Errorf("after Close: %v", err)
