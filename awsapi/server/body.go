@@ -67,10 +67,23 @@ func (x *exchange) read(limit int64) ([]byte, error) {
 	x.body.data, x.body.err = readAll(source, length, limit)
 	if errors.Is(x.body.err, errTooLarge) {
 		x.body.err = x.tooLarge(limit)
-		// What is left is not worth reading.
-		x.w.Header().Set("Connection", "close")
 	}
 	return x.body.data, x.body.err
+}
+
+// drainLimit is how much of a refused request's body is taken before its answer is sent.
+const drainLimit = 16 << 20
+
+// drain takes the rest of a refused request's body: many clients write all of it before they read an answer, and
+// see a broken connection instead of the refusal if it is not taken. One who waits for 100 Continue sends nothing;
+// one who sends more than the limit has its connection closed.
+func (x *exchange) drain() {
+	if x.r.Body == nil || x.r.Header.Get("Expect") != "" {
+		return
+	}
+	if n, err := io.CopyN(io.Discard, x.r.Body, drainLimit); err == nil && n == drainLimit {
+		x.w.Header().Set("Connection", "close")
+	}
 }
 
 var errTooLarge = errors.New("server: body too large")

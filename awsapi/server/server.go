@@ -164,6 +164,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	answer, err := x.run()
 	if err != nil {
 		answer = x.failure(err)
+		x.drain()
 	}
 	x.write(answer)
 	if s.options.Done != nil {
