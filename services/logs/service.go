@@ -19,6 +19,8 @@ type Options struct {
 	Logs  *logstore.Store
 	// Logger hears of damaged events; slog.DiscardHandler by default.
 	Logger *slog.Logger
+	// Stopping is closed when live tails are to end; nil is never.
+	Stopping <-chan struct{}
 	// Now is the clock for retention and for events that are too old or too new; time.Now.
 	Now func() time.Time
 }
@@ -29,6 +31,8 @@ type Service struct {
 	logs   *logstore.Store
 	logger *slog.Logger
 	now    func() time.Time
+	// stopping ends live tails.
+	stopping <-chan struct{}
 	// records are what is said of groups.
 	records *store.View[*record]
 
@@ -43,7 +47,10 @@ type Service struct {
 
 // Open reads what is said of groups, follows its changes, and removes expired events now and then, until Close.
 func Open(ctx context.Context, o Options) (*Service, error) {
-	s := &Service{state: o.State, logs: o.Logs, logger: o.Logger, now: o.Now, trim: make(chan struct{}, 1), done: make(chan struct{})}
+	s := &Service{
+		state: o.State, logs: o.Logs, logger: o.Logger, now: o.Now, stopping: o.Stopping,
+		trim: make(chan struct{}, 1), done: make(chan struct{}),
+	}
 	if s.logger == nil {
 		s.logger = slog.New(slog.DiscardHandler)
 	}
@@ -83,6 +90,6 @@ func (s *Service) Handlers() api.Handlers {
 		CreateLogStream: s.createLogStream, DescribeLogStreams: s.describeLogStreams, DeleteLogStream: s.deleteLogStream,
 
 		PutLogEvents: s.putLogEvents, GetLogEvents: s.getLogEvents, FilterLogEvents: s.filterLogEvents,
-		TestMetricFilter: testMetricFilter,
+		TestMetricFilter: testMetricFilter, StartLiveTail: s.startLiveTail,
 	}
 }
