@@ -83,12 +83,18 @@ func TestHeaderForms(t *testing.T) {
 		change func(name, value string) string
 		ok     bool
 	}{
-		"as they are":         {func(name, value string) string { return name + ": " + value + "\r\n" }, true},
-		"lower case":          {func(name, value string) string { return strings.ToLower(name) + ":" + value + "\r\n" }, true},
-		"upper case":          {func(name, value string) string { return strings.ToUpper(name) + ": " + value + "\r\n" }, true},
-		"spaces around":       {func(name, value string) string { return name + ":  \t" + value + "  \r\n" }, true},
-		"spaces within":       {func(name, value string) string { return name + ": " + strings.ReplaceAll(value, " d", "   d") + "\r\n" }, true},
-		"two authorizations":  {twice("Authorization"), false},
+		"as they are":        {func(name, value string) string { return name + ": " + value + "\r\n" }, true},
+		"lower case":         {func(name, value string) string { return strings.ToLower(name) + ":" + value + "\r\n" }, true},
+		"upper case":         {func(name, value string) string { return strings.ToUpper(name) + ": " + value + "\r\n" }, true},
+		"spaces around":      {func(name, value string) string { return name + ":  \t" + value + "  \r\n" }, true},
+		"spaces within":      {func(name, value string) string { return name + ": " + strings.ReplaceAll(value, " d", "   d") + "\r\n" }, true},
+		"two authorizations": {twice("Authorization"), false},
+		"a header left out": {func(name, value string) string {
+			if name == "X-Amz-Meta-A" {
+				return ""
+			}
+			return name + ": " + value + "\r\n"
+		}, false},
 		"a header twice":      {twice("X-Amz-Meta-A"), false},
 		"a header that is no": {func(name, value string) string { return name + ": " + strings.ReplaceAll(value, " d", " e") + "\r\n" }, false},
 	} {
