@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 
 	"hotaru/code"
@@ -22,6 +23,7 @@ import (
 	"hotaru/runtime"
 	"hotaru/sandbox"
 	"hotaru/services/iam"
+	cloudwatch "hotaru/services/logs"
 	"hotaru/services/logs/logstore"
 	"hotaru/store/blob"
 	"hotaru/store/pebble"
@@ -44,6 +46,7 @@ type Daemon struct {
 	logs      *logstore.Store
 	functions *control.Functions
 	iam       *iam.Service
+	logsAPI   *cloudwatch.Service
 	lambda    *control.Lambda
 	pool      *pool.Pool
 	front     *gateway.Gateway
@@ -142,12 +145,17 @@ func (d *Daemon) openControl(ctx context.Context) (err error) {
 	}
 	d.onClose(func(context.Context) error { d.iam.Close(); return nil })
 	d.authority.Users = d.iam
+	d.logsAPI, err = cloudwatch.Open(ctx, cloudwatch.Options{State: d.state, Logs: d.logs, Logger: d.logger, Stopping: d.stop})
+	if err != nil {
+		return err
+	}
+	d.onClose(func(context.Context) error { d.logsAPI.Close(); return nil })
 	if err := d.sweepPackages(ctx); err != nil {
 		return err
 	}
 
 	maker := &maker{
-		driver: d.driver, runtimes: d.runtimes, packages: d.packages, authority: d.authority, logs: d.logs,
+		driver: d.driver, runtimes: d.runtimes, packages: d.packages, authority: d.authority, role: d.iam.Role, logs: d.logs,
 		loopback: d.loopback, logger: d.logger, hostFiles: d.driver.Name() == "process",
 	}
 	maker.stock = pool.NewStock(maker.blank, pool.StockLimits{Ready: d.config.ReadyBlanks, IdleTime: d.config.IdleTime}, d.logger)
@@ -171,7 +179,8 @@ func (d *Daemon) serve(context.Context) (err error) {
 		Authority: d.authority, AnyCredentials: d.config.InsecureAnyCredentials,
 		Packages: d.packages, Logger: d.logger, Listen: d.config.Listen, AllowedHosts: d.config.AllowedHosts,
 		CORSOrigins: d.config.CORSOrigins, Limits: d.config.limits(), AccessLog: d.config.AccessLog,
-	}, d.authorize(d.lambda.Handlers().Binding()), d.authorize(d.iam.Handlers().Binding()), d.authorize(d.sts().Handlers().Binding()))
+	}, d.authorize(d.lambda.Handlers().Binding()), d.authorize(d.iam.Handlers().Binding()), d.authorize(d.sts().Handlers().Binding()),
+		d.authorize(d.logsAPI.Handlers().Binding()))
 	if err != nil {
 		return err
 	}
@@ -206,7 +215,7 @@ func (d *Daemon) serve(context.Context) (err error) {
 		return err
 	})
 	d.serving.Go(d.keepSweeping)
-	for _, failed := range append(d.functions.Failed(), d.iam.Failed()...) {
+	for _, failed := range slices.Concat(d.functions.Failed(), d.iam.Failed(), []<-chan struct{}{d.logsAPI.Failed()}) {
 		d.serving.Go(func() {
 			select {
 			case <-failed:
