@@ -76,6 +76,9 @@ func (d *Driver) Resets() int {
 	return d.resets
 }
 
+// Spec is what the sandbox was asked to be.
+func (s *Sandbox) Spec() sandbox.Spec { return s.spec }
+
 // Limits are those the sandbox was made with and those set since, in order.
 func (s *Sandbox) Limits() []sandbox.Limits {
 	s.mu.Lock()
