@@ -16,6 +16,7 @@ import (
 	"hotaru/credential"
 	"hotaru/environment"
 	"hotaru/function"
+	"hotaru/policy"
 	"hotaru/pool"
 	"hotaru/runtime"
 	"hotaru/sandbox"
@@ -31,10 +32,12 @@ type maker struct {
 	runtimes  *runtime.Catalog
 	packages  *code.Store
 	authority *credential.Authority
-	logs      *logstore.Store
-	loopback  *loopback
-	stock     *pool.Stock
-	logger    *slog.Logger
+	// role finds an IAM role.
+	role     func(scope awsapi.Scope, name string) (policy.Identity, bool)
+	logs     *logstore.Store
+	loopback *loopback
+	stock    *pool.Stock
+	logger   *slog.Logger
 	// hostFiles says that the driver has no files of its own: programs run on the host's.
 	hostFiles bool
 }
@@ -173,7 +176,7 @@ func logStream(v *function.Version, id uuid.UUID, now time.Time) string {
 // variables are those that Lambda defines for every function, and the function's own
 // (https://docs.aws.amazon.com/lambda/latest/dg/configuration-envvars.html#configuration-envvars-runtime).
 func (m *maker) variables(v *function.Version, stream string) ([]string, error) {
-	who, err := roleSession(v)
+	who, err := m.roleSession(v)
 	if err != nil {
 		return nil, err
 	}
@@ -202,14 +205,16 @@ func (m *maker) variables(v *function.Version, stream string) ([]string, error) 
 }
 
 // roleSession is who a function's code is: its execution role, in a session named after the function.
-func roleSession(v *function.Version) (awsapi.Identity, error) {
+// A role that is gone has no session: nothing is allowed then.
+func (m *maker) roleSession(v *function.Version) (awsapi.Identity, error) {
 	role, err := function.ParseRoleARN(v.Role)
 	if err != nil {
 		return awsapi.Identity{}, err
 	}
+	found, _ := m.role(awsapi.Scope{Partition: role.Partition, Account: role.Account}, role.Name)
 	return awsapi.Identity{
 		Account: role.Account,
 		ARN:     "arn:" + role.Partition + ":sts::" + role.Account + ":assumed-role/" + role.Name + "/" + v.ID.Name,
-		UserID:  role.Name + ":" + v.ID.Name,
+		UserID:  found.ID + ":" + v.ID.Name,
 	}, nil
 }
