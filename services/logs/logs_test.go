@@ -47,13 +47,14 @@ type house struct {
 	store   *logstore.Store
 	front   string
 	// clock is in Unix milliseconds.
-	clock atomic.Int64
-	close func()
+	clock    atomic.Int64
+	stopping chan struct{}
+	close    func()
 }
 
 func newHouse(t testing.TB, dir string, o logstore.Options) *house {
 	t.Helper()
-	h := &house{t: t}
+	h := &house{t: t, stopping: make(chan struct{})}
 	h.clock.Store(noon.UnixMilli())
 	o.Now = func() time.Time { return time.UnixMilli(h.clock.Load()) }
 	state, err := pebble.Open(t.Context(), pebble.Options{Dir: filepath.Join(dir, "state")})
@@ -63,7 +64,7 @@ func newHouse(t testing.TB, dir string, o logstore.Options) *house {
 	if h.store, err = logstore.Open(filepath.Join(dir, "logs"), o); err != nil {
 		t.Fatal(err)
 	}
-	if h.service, err = logs.Open(t.Context(), logs.Options{State: state, Logs: h.store, Now: o.Now}); err != nil {
+	if h.service, err = logs.Open(t.Context(), logs.Options{State: state, Logs: h.store, Now: o.Now, Stopping: h.stopping}); err != nil {
 		t.Fatal(err)
 	}
 	s, err := server.New(server.Options{Account: account, Authenticator: sigv4.NewVerifier(sigv4.Options{Credentials: root})},
