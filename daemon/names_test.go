@@ -115,6 +115,22 @@ func TestRealNames(t *testing.T) {
 	}
 }
 
+// TestNoNamesOnTheHost: functions on the host's own network have the endpoint, and nothing is said of names and trust.
+func TestNoNamesOnTheHost(t *testing.T) {
+	h := start(t, func(c *Config) { c.Sandbox = "process" })
+	if h.python == "" {
+		t.Skip("no Python that Lambda knows is installed")
+	}
+	h.create("f", h.python, "main.handler", map[string]string{"names.py": source(t, "handler.py"), "main.py": `
+import os, names
+def handler(event, context):
+    return [names.who(os.environ["AWS_ENDPOINT_URL"] + "/")[0], [n for n in os.environ if "CERT" in n or "BUNDLE" in n]]
+`})
+	if got := h.ok("f", "{}"); got != "[200, []]" {
+		t.Errorf("it says %s", got)
+	}
+}
+
 // TestNamesNode calls AWS in every way that Node.js has, from a zygote, from a cold start, and beside an authority of the
 // function's own.
 func TestNamesNode(t *testing.T) {
@@ -124,9 +140,10 @@ func TestNamesNode(t *testing.T) {
 	}
 	index := source(t, "index.js")
 	files := map[string]string{"index.js": index}
-	h.create("zygote", h.node, "index.handler", files)
-	h.create("cold", h.node, "index.handler", files, atStart)
-	h.create("own", h.node, "index.handler", ownAuthority(t, index), func(in *lambda.CreateFunctionInput) {
+	fast := func(in *lambda.CreateFunctionInput) { in.MemorySize = aws.Int32(1769) } // a whole CPU, for all the TLS
+	h.create("zygote", h.node, "index.handler", files, fast)
+	h.create("cold", h.node, "index.handler", files, fast, atStart)
+	h.create("own", h.node, "index.handler", ownAuthority(t, index), fast, func(in *lambda.CreateFunctionInput) {
 		in.Environment = variables(map[string]string{"NODE_EXTRA_CA_CERTS": "/var/task/own.pem"})
 	})
 	const host = "lambda.eu-west-1.amazonaws.com"

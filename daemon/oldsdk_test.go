@@ -118,7 +118,7 @@ func oldSDK(t *testing.T, name string, install, pins []string) string {
 	if err := os.MkdirAll(cache, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	tmp, err := os.MkdirTemp(cache, ".new-")
+	tmp, err := os.MkdirTemp(cache, ".new-") //nolint:usetesting // it becomes dir, so it must be beside it
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,6 +1,8 @@
 package names
 
 import (
+	"errors"
+
 	"golang.org/x/net/dns/dnsmessage"
 )
 
@@ -74,7 +76,7 @@ func (q *query) readEDNS(p *dnsmessage.Parser) dnsmessage.RCode {
 	var version byte
 	for {
 		header, err := p.AdditionalHeader()
-		if err == dnsmessage.ErrSectionDone {
+		if errors.Is(err, dnsmessage.ErrSectionDone) {
 			break
 		}
 		if err == nil && header.Type == typeOPT {

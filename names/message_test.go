@@ -92,7 +92,7 @@ func TestRefusals(t *testing.T) {
 		{"an incremental transfer", ask(t, "amazonaws.com.", typeIXFR), dnsmessage.RCodeRefused},
 		{"type 0", ask(t, "a.", 0), dnsmessage.RCodeFormatError},
 		{"type OPT", ask(t, "a.", dnsmessage.TypeOPT), dnsmessage.RCodeFormatError},
-		{"two OPT records", ask(t, "a.", 1, edns(1232, 0), edns(1232, 0)), dnsmessage.RCodeFormatError},
+		{"two OPT records", ask(t, "a.", 1, edns(1232, 0), edns(512, 0)), dnsmessage.RCodeFormatError},
 		{"EDNS version 1", ask(t, "a.", 1, edns(1232, 1<<16)), badVers},
 	} {
 		q, refusal, answer := parse(tc.message)
