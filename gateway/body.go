@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"io"
+	"math"
 	"net/http"
 	"os"
+	"strings"
 	"time"
 
 	"hotaru/awsapi"
@@ -17,6 +19,8 @@ const (
 	share = 8 << 20
 	// firstShare is what a body of unknown length begins with; it doubles.
 	firstShare = 64 << 10
+	// mostKept is more than any operation keeps of a body in memory: what has more is streamed.
+	mostKept = 80 << 20
 	// progress is after how many bytes a body's deadline is moved.
 	progress = 64 << 10
 )
@@ -24,11 +28,16 @@ const (
 // guarded is a request with a body: it cuts off one that comes too slowly and accounts for the memory of what has come.
 // It is the request's response writer, too, because the first byte of an answer ends the patience with the body.
 //
+// A body is kept, and then takes memory and has its time, when its sender's key is known, or when it is a form, which
+// is read to learn what is asked for. Before that nobody keeps any of it: whoever reads it throws it away to get to its
+// end, and for that it gets no patience.
+//
 // The handler gets a copy of the request, since net/http looks at its own request's body when it answers.
 type guarded struct {
 	http.ResponseWriter
 	request http.Request
-	door    *door
+	limits  Limits
+	memory  *budget
 	control *http.ResponseController
 	started time.Time
 	ctx     context.Context
@@ -41,34 +50,57 @@ type guarded struct {
 	// extended is what had been received when the deadline was last moved.
 	extended int64
 	// err is what every further read answers; ended says that it is the body's end.
-	err     error
-	ended   bool
-	settled bool
+	err   error
+	ended bool
+	// kept says that the body is kept; streams that it may take its time, but is not.
+	kept, streams bool
+	settled       bool
 }
 
 // guard takes a request's body into care. Release it.
 func (d *door) guard(w http.ResponseWriter, r *http.Request) *guarded {
 	g := &guarded{
-		ResponseWriter: w, request: *r, door: d, control: http.NewResponseController(w), started: time.Now(),
-		ctx: r.Context(), source: r.Body, declared: r.ContentLength,
+		ResponseWriter: w, request: *r, limits: d.limits, memory: d.memory, control: http.NewResponseController(w),
+		started: time.Now(), ctx: r.Context(), source: r.Body, declared: r.ContentLength,
 	}
 	g.request.Body = (*guardedBody)(g)
-	g.extend()
+	if strings.HasPrefix(strings.ToLower(r.Header.Get("Content-Type")), "application/x-www-form-urlencoded") {
+		g.memory, g.kept = d.strangers, true
+		g.extend()
+	}
 	return g
 }
 
-// release gives the memory back: nobody may use the body any more.
+// keep is called when it is known who sends the body, before any of it is read.
+func (g *guarded) keep() error {
+	if g.kept || g.streams {
+		return nil
+	}
+	if err := g.charge(); err != nil {
+		return err
+	}
+	g.kept = true
+	g.extend()
+	return nil
+}
+
+// release gives the memory back: nobody keeps any of the body any more.
 func (g *guarded) release() {
-	g.door.memory.give(g.held)
+	g.memory.give(g.held)
 	g.held = 0
+}
+
+// deadline is until when the body may take, by what has come of it.
+func (g *guarded) deadline() time.Time {
+	earned := time.Duration(g.received) * time.Second / time.Duration(g.limits.BodyRate)
+	return g.started.Add(g.limits.BodyTime + earned)
 }
 
 // extend moves the deadline as far as what has come deserves. Its errors are those of a connection that has ended, and
 // the next read tells.
 func (g *guarded) extend() {
 	g.extended = g.received
-	earned := time.Duration(g.received) * time.Second / time.Duration(g.door.limits.BodyRate)
-	_ = g.control.SetReadDeadline(g.started.Add(g.door.limits.BodyTime + earned))
+	_ = g.control.SetReadDeadline(g.deadline())
 }
 
 // errBusy is the refusal of a request whose body has no room in memory now.
@@ -87,6 +119,9 @@ func errSlow() *awsapi.Error {
 func (g *guarded) charge() error {
 	next := int64(share)
 	switch {
+	case g.streams || g.charged >= mostKept:
+		g.charged = math.MaxInt64
+		return nil
 	case g.declared > g.charged:
 		next = min(next, g.declared-g.charged)
 	case g.declared >= 0:
@@ -97,7 +132,7 @@ func (g *guarded) charge() error {
 	default:
 		next = min(next, g.charged)
 	}
-	taken := g.door.memory.take(g.ctx, next, g.door.limits.BodyWait)
+	taken := g.memory.take(g.ctx, next, g.limits.BodyWait)
 	if taken == 0 {
 		return errBusy()
 	}
@@ -112,13 +147,19 @@ type guardedBody guarded
 // Read implements io.Reader. Its refusals are *awsapi.Error.
 func (b *guardedBody) Read(p []byte) (int, error) {
 	g := (*guarded)(b)
-	if g.err == nil && g.received >= g.charged {
-		g.err = g.charge()
-	}
 	if g.err != nil {
 		return 0, g.err
 	}
-	if room := g.charged - g.received; int64(len(p)) > room {
+	switch {
+	case !g.kept && !g.streams:
+		_ = g.control.SetReadDeadline(earlier(time.Now().Add(lingerTime), g.deadline()))
+	case g.received >= g.charged:
+		if err := g.charge(); err != nil {
+			g.kept = false // the rest may still be thrown away
+			return 0, err
+		}
+	}
+	if room := g.charged - g.received; g.kept && int64(len(p)) > room {
 		p = p[:room]
 	}
 	n, err := g.source.Read(p)
@@ -133,10 +174,25 @@ func (b *guardedBody) Read(p []byte) (int, error) {
 		err = g.err
 	case err != nil:
 		g.err = err
-	case g.received-g.extended >= progress:
+	case g.kept && g.received-g.extended >= progress:
 		g.extend()
 	}
 	return n, err
+}
+
+func earlier(a, b time.Time) time.Time {
+	if a.Before(b) {
+		return a
+	}
+	return b
+}
+
+// Stream is called by whoever hands the body on as it comes instead of keeping it: it takes no memory then.
+func (b *guardedBody) Stream() {
+	b.streams = true
+	g := (*guarded)(b)
+	g.release()
+	g.extend()
 }
 
 // Close implements io.Closer.

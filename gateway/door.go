@@ -8,7 +8,6 @@ import (
 	"github.com/google/uuid"
 
 	"hotaru/awsapi"
-	"hotaru/awsapi/sigv4"
 )
 
 // door is one way in: the port, or the listeners inside execution environments.
@@ -16,12 +15,19 @@ type door struct {
 	gateway *Gateway
 	inside  bool
 	limits  Limits
-	memory  *budget
+	// memory is for the bodies of those whose key is known, strangers for those of others.
+	memory, strangers *budget
 }
+
+// strangersPart is how much of BodyMemory there is, besides, for the bodies of those who have not said who they are yet.
+const strangersPart = 8
 
 func (g *Gateway) newDoor(inside bool) *door {
 	limits := g.options.Limits.withDefaults()
-	return &door{gateway: g, inside: inside, limits: limits, memory: newBudget(limits.BodyMemory)}
+	return &door{
+		gateway: g, inside: inside, limits: limits,
+		memory: newBudget(limits.BodyMemory), strangers: newBudget(limits.BodyMemory / strangersPart),
+	}
 }
 
 // ServeHTTP answers one request. Whether it may be asked here at all comes before anything else.
@@ -72,18 +78,13 @@ func (d *door) check(w http.ResponseWriter, r *http.Request) *awsapi.Error {
 				Message: "The header " + name + " was sent more than once."}
 		}
 	}
-	if g, ok := w.(*guarded); ok && g.declared > 0 && sigv4.Signed(r) {
-		// Here it can still be said why, and a client that asked first (100-continue) is spared the sending.
-		if g.charge() != nil {
-			return errBusy()
-		}
-	}
 	return nil
 }
 
-// singular are the headers that decide who asks for what: two of one may be read differently by two readers.
-func singular() [6]string {
-	return [...]string{"Authorization", "X-Amz-Date", "X-Amz-Security-Token", "X-Amz-Content-Sha256", "X-Amz-Target", "Content-Type"}
+// singular are the headers that decide who asks for what: two of one may be read differently by two readers. For two of
+// Authorization and Content-Type services have words of their own.
+func singular() [4]string {
+	return [...]string{"X-Amz-Date", "X-Amz-Security-Token", "X-Amz-Content-Sha256", "X-Amz-Target"}
 }
 
 func misdirected(r *http.Request) *awsapi.Error {

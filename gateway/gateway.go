@@ -5,6 +5,7 @@ package gateway
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -59,7 +60,7 @@ func New(options Options, bindings ...awsapi.Binding) (_ *Gateway, err error) {
 	g.verifier = sigv4.NewVerifier(sigv4.Options{Credentials: g.lookup, Insecure: options.AnyCredentials})
 	aws, err := server.New(server.Options{
 		Partition: options.Partition, Account: options.Account, Region: options.Region,
-		Authenticator: g.verifier, Done: g.done,
+		Authenticator: keeper{g.verifier}, Done: g.done,
 	}, bindings...)
 	if err != nil {
 		return nil, fmt.Errorf("gateway: %w", err)
@@ -80,6 +81,28 @@ func (g *Gateway) lookup(ctx context.Context, accessKeyID, token string) ([]byte
 		return nil, awsapi.Identity{}, sigv4.ErrUnknownKey
 	}
 	return []byte(secret), who, nil
+}
+
+// keeper is the verifier for services: it lets the bodies be kept whose sender's key is known.
+type keeper struct{ *sigv4.Verifier }
+
+// Verify implements server.Authenticator.
+func (k keeper) Verify(r *http.Request, expect sigv4.Expect, digest func() ([sha256.Size]byte, error)) (sigv4.Result, error) {
+	body, ok := r.Body.(*guardedBody)
+	if !ok {
+		return k.Verifier.Verify(r, expect, digest)
+	}
+	result, err := k.Verifier.Verify(r, expect, func() (sum [sha256.Size]byte, err error) {
+		// Only a signature by a known key is worth the reading.
+		if err := (*guarded)(body).keep(); err != nil {
+			return sum, err
+		}
+		return digest()
+	})
+	if err == nil {
+		err = (*guarded)(body).keep()
+	}
+	return result, err
 }
 
 // ServeHTTP answers one request on the port.

@@ -5,6 +5,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"strconv"
 	"strings"
 	"sync"
@@ -322,5 +323,112 @@ func TestBodyMemory(t *testing.T) {
 	}
 	if left := r.gateway.port.memory.left; left != 1<<20 {
 		t.Errorf("%d bytes are left of the memory", left)
+	}
+}
+
+// TestStreamedBody: what is not kept takes no memory, and what is larger than anything that is kept is not counted on.
+func TestStreamedBody(t *testing.T) {
+	for name, c := range map[string]struct {
+		stream bool
+		total  int64
+	}{"said so": {true, share}, "too large to be kept": {false, 2 * mostKept}} {
+		d := &door{limits: Limits{BodyWait: time.Nanosecond}.withDefaults(), memory: newBudget(c.total)}
+		request := httptest.NewRequestWithContext(t.Context(), http.MethodPut, "/", io.LimitReader(zeros{}, 3*mostKept))
+		g := d.guard(httptest.NewRecorder(), request)
+		if err := g.keep(); err != nil {
+			t.Fatal(err)
+		}
+		body := g.request.Body
+		if _, err := io.CopyN(io.Discard, body, 1<<20); err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		if c.stream {
+			body.(interface{ Stream() }).Stream()
+		}
+		if n, err := io.Copy(io.Discard, body); err != nil || n != 3*mostKept-1<<20 {
+			t.Errorf("%s: %d bytes, %v", name, n, err)
+		}
+		if c.stream && d.memory.left != c.total || d.memory.left < 0 {
+			t.Errorf("%s: %d of %d bytes are left", name, d.memory.left, c.total)
+		}
+		g.release()
+		if d.memory.left != c.total {
+			t.Errorf("%s: %d of %d bytes are left after it", name, d.memory.left, c.total)
+		}
+	}
+}
+
+type zeros struct{}
+
+func (zeros) Read(p []byte) (int, error) {
+	clear(p)
+	return len(p), nil
+}
+
+// TestStrangersTakeNoMemory: whoever has not shown a known key cannot keep others from being served.
+func TestStrangersTakeNoMemory(t *testing.T) {
+	r := start(t, limits(Limits{BodyMemory: 1 << 20, BodyWait: time.Millisecond, BodyTime: time.Second}))
+	junk := "Authorization: AWS4-HMAC-SHA256 Credential=AKIAUNKNOWN/20260101/us-east-1/lambda/aws4_request, " +
+		"SignedHeaders=host;x-amz-date, Signature=00\r\nX-Amz-Date: 20260101T000000Z\r\n"
+	form := "Content-Type: application/x-www-form-urlencoded\r\n"
+	var strangers []*raw
+	for _, head := range []string{
+		"POST " + invokePath + " HTTP/1.1\r\n" + junk, "POST " + invokePath + " HTTP/1.1\r\n", "PUT /nowhere HTTP/1.1\r\n" + junk,
+		"POST / HTTP/1.1\r\n" + form, "POST / HTTP/1.1\r\n" + form,
+	} {
+		c := r.dial()
+		c.send(head + "Host: localhost\r\nContent-Length: 131072\r\n\r\na")
+		strangers = append(strangers, c)
+	}
+	// The second form finds no room; the first holds all that there is for strangers.
+	large := []byte(`"` + strings.Repeat("a", 1<<20-2) + `"`)
+	for range 5 {
+		if response, text := r.do(r.client(), r.request(http.MethodPost, "http://"+r.address+invokePath, large)); response.StatusCode != http.StatusOK {
+			t.Fatalf("%s %s", response.Status, text[:min(len(text), 200)])
+		}
+	}
+	busy := 0
+	for i, c := range strangers {
+		response, text := c.answer()
+		if response.StatusCode == http.StatusServiceUnavailable {
+			busy++
+		} else if response.StatusCode < 400 {
+			t.Errorf("stranger %d: %s %s", i, response.Status, text)
+		}
+	}
+	if busy != 1 {
+		t.Errorf("%d forms found no room, want 1", busy)
+	}
+}
+
+// TestRefusedTrickle: who has been refused cannot hold the connection by sending on and on.
+func TestRefusedTrickle(t *testing.T) {
+	r := start(t, limits(Limits{BodyTime: 500 * time.Millisecond}))
+	c := r.dial()
+	c.send("POST " + invokePath + " HTTP/1.1\r\nHost: " + r.address + "\r\nContent-Length: 100000\r\n\r\n")
+	answered := make(chan int, 1)
+	go func() {
+		response, err := http.ReadResponse(c.answers, nil)
+		if err != nil {
+			answered <- 0
+			return
+		}
+		_ = response.Body.Close()
+		answered <- response.StatusCode
+	}()
+	ticker := time.NewTicker(lingerTime / 10)
+	defer ticker.Stop()
+	for limit := time.After(10 * time.Second); ; {
+		select {
+		case status := <-answered:
+			if status != http.StatusForbidden {
+				t.Errorf("status %d", status)
+			}
+			return
+		case <-ticker.C:
+			_, _ = io.WriteString(c, "a")
+		case <-limit:
+			t.Fatal("the refusal waits for the whole body")
+		}
 	}
 }
