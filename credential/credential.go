@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"hotaru/awsapi"
+	"hotaru/internal/wholefile"
 )
 
 // Credential is what a client signs with.
@@ -71,31 +72,10 @@ func OpenRoot(dir string) (Credential, error) {
 	if err != nil {
 		return Credential{}, fmt.Errorf("credential: %w", err)
 	}
-	if err := writeOnce(filepath.Join(dir, rootFile), text); err != nil {
+	if err := wholefile.Create(filepath.Join(dir, rootFile), append(text, '\n'), 0o600); err != nil {
 		return Credential{}, fmt.Errorf("credential: %w", err)
 	}
 	return ReadRoot(dir)
-}
-
-// writeOnce writes a whole file or none, and leaves one that somebody else wrote meanwhile.
-func writeOnce(path string, text []byte) error {
-	f, err := os.CreateTemp(filepath.Dir(path), ".credentials-*") // mode 0600
-	if err != nil {
-		return err
-	}
-	defer os.Remove(f.Name())
-	_, err = f.Write(append(text, '\n'))
-	if err := errors.Join(err, f.Sync(), f.Close()); err != nil {
-		return err
-	}
-	if err := os.Link(f.Name(), path); err != nil && !errors.Is(err, os.ErrExist) {
-		return err
-	}
-	d, err := os.Open(filepath.Dir(path))
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.Sync(), d.Close())
 }
 
 // Users finds the long-term access keys of users; *iam.Service does. It must not do any input or output.

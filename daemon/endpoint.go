@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"hotaru/credential"
+	"hotaru/internal/wholefile"
 	"hotaru/pki"
 )
 
@@ -49,11 +50,7 @@ func (e Endpoint) write(dir string) error {
 	if err != nil {
 		return fmt.Errorf("daemon: %w", err)
 	}
-	path := filepath.Join(dir, endpointFile)
-	if err := os.WriteFile(path+".new", append(text, '\n'), 0o600); err != nil {
-		return fmt.Errorf("daemon: %w", err)
-	}
-	if err := os.Rename(path+".new", path); err != nil {
+	if err := wholefile.Replace(filepath.Join(dir, endpointFile), append(text, '\n'), 0o600); err != nil {
 		return fmt.Errorf("daemon: %w", err)
 	}
 	return nil

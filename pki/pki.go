@@ -26,6 +26,8 @@ import (
 	"path/filepath"
 	"sync"
 	"time"
+
+	"hotaru/internal/wholefile"
 )
 
 // The files in the data directory.
@@ -129,7 +131,7 @@ func makeKey(path string) error {
 	if err != nil {
 		return err
 	}
-	return writeFile(path, text, 0o600, false)
+	return wholefile.Create(path, text, 0o600)
 }
 
 const (
@@ -210,7 +212,7 @@ func (c *CA) issueSelf() error {
 	if err != nil {
 		return fmt.Errorf("pki: %w", err)
 	}
-	if err := writeFile(c.path, encodeCertificate(der), 0o644, true); err != nil {
+	if err := wholefile.Replace(c.path, encodeCertificate(der), 0o644); err != nil {
 		return fmt.Errorf("pki: %w", err)
 	}
 	// Whoever opened the same new directory at the same time may have written last: what is there counts.

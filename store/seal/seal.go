@@ -20,6 +20,8 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+
+	"hotaru/internal/wholefile"
 )
 
 const (
@@ -112,27 +114,11 @@ func checksum(key []byte) string {
 	return base64.StdEncoding.EncodeToString(sum[:6])
 }
 
-// makeKey writes a new key file, whole or not at all, and never over one that is there.
+// makeKey writes a new key file, never over one that is there.
 func makeKey(path string) error {
 	key := make([]byte, keyBytes)
 	_, _ = rand.Read(key) // never fails
-	f, err := os.CreateTemp(filepath.Dir(path), ".seal-*")
-	if err != nil {
-		return err
-	}
-	defer os.Remove(f.Name())
-	_, err = f.WriteString(base64.StdEncoding.EncodeToString(key) + " " + checksum(key) + "\n")
-	if err := errors.Join(err, f.Sync(), f.Close()); err != nil {
-		return err
-	}
-	if err := os.Link(f.Name(), path); err != nil && !errors.Is(err, fs.ErrExist) {
-		return err
-	}
-	dir, err := os.Open(filepath.Dir(path))
-	if err != nil {
-		return err
-	}
-	return errors.Join(dir.Sync(), dir.Close())
+	return wholefile.Create(path, []byte(base64.StdEncoding.EncodeToString(key)+" "+checksum(key)+"\n"), 0o600)
 }
 
 // Seal makes a value unreadable. place says where it belongs, such as its record's key and its field's name.
