@@ -2,11 +2,13 @@ package main
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"maps"
+	"net/http"
 	"os"
 	"os/signal"
 	"strings"
@@ -45,7 +47,7 @@ func (c logsCommand) Run() error {
 	defer stop()
 	r := logReader{
 		client: cloudwatchlogs.New(cloudwatchlogs.Options{
-			BaseEndpoint: &e.URL, Region: e.Region,
+			BaseEndpoint: &e.URL, Region: e.Region, HTTPClient: &http.Client{Transport: whole{&http.Transport{}}},
 			Credentials: credentials.NewStaticCredentialsProvider(e.Credential.AccessKeyID, e.Credential.SecretAccessKey, ""),
 		}),
 		group: c.group(), start: time.Now().Add(-c.Since).UnixMilli(), out: os.Stdout, seen: map[string]int64{},
@@ -58,6 +60,21 @@ func (c logsCommand) Run() error {
 		return fmt.Errorf("there is no log group %s: the function has not run yet, or has another name", r.group)
 	}
 	return err
+}
+
+// whole sends request bodies from memory. The SDK closes its own as soon as an answer begins, which the transport, on a
+// busy machine, takes for a failed write: it would drop the connection under a long answer.
+type whole struct{ *http.Transport }
+
+// RoundTrip implements http.RoundTripper.
+func (w whole) RoundTrip(r *http.Request) (*http.Response, error) {
+	body, err := io.ReadAll(r.Body)
+	if err != nil {
+		return nil, fmt.Errorf("read the request: %w", err)
+	}
+	r = r.Clone(r.Context())
+	r.Body = io.NopCloser(bytes.NewReader(body))
+	return w.Transport.RoundTrip(r)
 }
 
 // group is the log group that is meant.

@@ -1,9 +1,6 @@
 package logs_test
 
 import (
-	"context"
-	"net"
-	"net/http"
 	"testing"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -13,13 +10,9 @@ import (
 	"hotaru/services/logs/logstore"
 )
 
-// live starts a live tail with a client of its own: the SDK's decoder belongs to one stream at a time. The SDK puts
-// "stream-" before the host, which resolves to nothing here.
+// live starts a live tail with a client of its own: the SDK's decoder belongs to one stream at a time.
 func (h *house) live(in client.StartLiveTailInput) (*client.StartLiveTailEventStream, error) {
-	transport := &http.Transport{DisableKeepAlives: true, DialContext: func(ctx context.Context, network, _ string) (net.Conn, error) {
-		return new(net.Dialer).DialContext(ctx, network, h.front[len("http://"):])
-	}}
-	out, err := h.in("us-east-1").StartLiveTail(h.t.Context(), &in, func(o *client.Options) { o.HTTPClient = &http.Client{Transport: transport} })
+	out, err := h.in("us-east-1").StartLiveTail(h.t.Context(), &in)
 	if err != nil {
 		return nil, err
 	}
