@@ -9,8 +9,9 @@ import (
 	"strconv"
 )
 
-// cpuPeriod is the span of time over which CPU time is rationed, in microseconds: the kernel's default.
-const cpuPeriod = 100_000
+// cpuPeriod is the span of time over which CPU time is rationed, in microseconds. It is shorter than the kernel's
+// default of 100 ms, because a small function that has used its share then waits for up to one period.
+const cpuPeriod = 20_000
 
 // SetLimits replaces the limits, all or none. Less memory than is in use is an error.
 func (g *Group) SetLimits(limits Limits) error {
@@ -112,7 +113,10 @@ func (g *Group) setCPU(milli int64) error {
 	case milli == 0:
 		err = write(g.in(r), "cpu.cfs_quota_us", "-1")
 	default:
-		err = write(g.in(r), "cpu.cfs_quota_us", strconv.FormatInt(quota, 10))
+		err = write(g.in(r), "cpu.cfs_period_us", strconv.Itoa(cpuPeriod))
+		if err == nil {
+			err = write(g.in(r), "cpu.cfs_quota_us", strconv.FormatInt(quota, 10))
+		}
 	}
 	if err != nil {
 		return fmt.Errorf("cgroup: %w", err)

@@ -35,7 +35,7 @@ func TestV2RefusesLessMemoryThanInUse(t *testing.T) {
 	if got := f.get(t, own, "memory.max"); got != before {
 		t.Errorf("memory.max is %q after a refusal, it was %q", got, before)
 	}
-	if got := f.get(t, own, "cpu.max"); !strings.HasPrefix(got, "100000 100000") {
+	if got := f.get(t, own, "cpu.max"); !strings.HasPrefix(got, "20000 20000") {
 		t.Errorf("cpu.max is %q after a refusal", got)
 	}
 }
@@ -75,7 +75,7 @@ func TestV2Limits(t *testing.T) {
 	}
 	g := create(t, p, Limits{MemoryBytes: 128 << 20, MilliCPU: 72, PIDs: 1032})
 	for file, want := range map[string]string{
-		"memory.max": "134217728", "memory.swap.max": "0", "cpu.max": "7200 100000", "pids.max": "1032",
+		"memory.max": "134217728", "memory.swap.max": "0", "cpu.max": "1440 20000", "pids.max": "1032",
 	} {
 		if got := f.get(t, own, file); !strings.HasPrefix(got, want) {
 			t.Errorf("%s is %q, want %q", file, got, want)
@@ -84,7 +84,7 @@ func TestV2Limits(t *testing.T) {
 	if err := g.SetLimits(Limits{}); err != nil {
 		t.Fatal(err)
 	}
-	for file, want := range map[string]string{"memory.max": "max", "cpu.max": "max 100000", "pids.max": "max"} {
+	for file, want := range map[string]string{"memory.max": "max", "cpu.max": "max 20000", "pids.max": "max"} {
 		if got := f.get(t, own, file); !strings.HasPrefix(got, want) {
 			t.Errorf("%s is %q, want %q", file, got, want)
 		}
