@@ -99,31 +99,3 @@ func drain(d *daemon.Daemon, signals <-chan os.Signal, limit time.Duration) erro
 		}
 	}
 }
-
-type envCommand struct {
-	dataDir
-	HTTPS bool `help:"Point to the HTTPS endpoint, and AWS_CA_BUNDLE to the certificate authority of this installation. AWS tools then trust it alone." name:"https"`
-}
-
-func (c envCommand) Run() error {
-	dir, err := c.path()
-	if err != nil {
-		return err
-	}
-	e, err := daemon.ReadEndpoint(dir)
-	if err != nil {
-		return err
-	}
-	variables := e.Variables()
-	if c.HTTPS {
-		if variables, err = e.SecureVariables(); err != nil {
-			return err
-		}
-	}
-	for _, v := range variables {
-		if _, err := fmt.Println("export " + v); err != nil {
-			return err
-		}
-	}
-	return nil
-}
