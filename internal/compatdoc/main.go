@@ -14,6 +14,7 @@ import (
 	"hotaru/control"
 	"hotaru/internal/client"
 	"hotaru/services/iam"
+	"hotaru/services/logs"
 	"hotaru/services/sts"
 )
 
@@ -33,6 +34,7 @@ func run() error {
 		{Binding: (&control.Lambda{}).Handlers().Binding(), Shown: lambdaTests},
 		{Binding: (&iam.Service{}).Handlers().Binding(), Shown: iamTests},
 		{Binding: (&sts.Service{}).Handlers().Binding(), Shown: stsTests},
+		{Binding: (&logs.Service{}).Handlers().Binding(), Shown: logsTests},
 	}
 	for _, s := range sections {
 		for operation, test := range s.Shown {

@@ -84,4 +84,26 @@ var (
 		"GetCallerIdentity": "daemon.TestCallsFromInside",
 		"GetSessionToken":   "authorization.TestSessionTokens",
 	}
+	logsTests = map[string]string{
+		"CreateLogGroup":                "services/logs.TestGroupLife",
+		"CreateLogStream":               "services/logs.TestDescribeLogStreams",
+		"DeleteLogGroup":                "services/logs.TestGroupLife",
+		"DeleteLogStream":               "services/logs.TestDescribeLogStreams",
+		"DeleteRetentionPolicy":         "services/logs.TestGroupLife",
+		"DescribeLogGroups":             "services/logs.TestDescribeLogGroups",
+		"DescribeLogStreams":            "services/logs.TestDescribeLogStreams",
+		"FilterLogEvents":               "daemon.TestFunctionLogs",
+		"GetLogEvents":                  "services/logs.TestGetLogEvents",
+		"ListTagsForResource":           "services/logs.TestGroupLife",
+		"ListTagsLogGroup":              "services/logs.TestGroupLife",
+		"PutLogEvents":                  "services/logs.TestPutLogEventsRejectsByTime",
+		"PutLogGroupDeletionProtection": "services/logs.TestGroupLife",
+		"PutRetentionPolicy":            "services/logs.TestRetention",
+		"StartLiveTail":                 "services/logs.TestStartLiveTail",
+		"TagLogGroup":                   "services/logs.TestGroupLife",
+		"TagResource":                   "services/logs.TestGroupLife",
+		"TestMetricFilter":              "services/logs.TestTestMetricFilter",
+		"UntagLogGroup":                 "services/logs.TestGroupLife",
+		"UntagResource":                 "services/logs.TestGroupLife",
+	}
 )
