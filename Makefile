@@ -79,7 +79,7 @@ e2e: deps build ## Drive bin/hotaru with AWS's own clients: the CLI and SDKs of 
 	@if [ -d e2e ]; then echo "e2e: $$(aws --version 2>&1)"; go test -timeout 8m ./e2e/...; fi
 
 .PHONY: fuzz
-fuzz: stage1 ## Run every fuzz target for FUZZTIME (20s, in CI 10s), two at a time
+fuzz: stage1 ## Run every fuzz target for FUZZTIME (20s), two at a time
 	@FUZZTIME=$(FUZZTIME) scripts/fuzz.sh
 
 .PHONY: bench
