@@ -51,7 +51,7 @@ func (d *Daemon) openExecution(ctx context.Context) (err error) {
 
 // openLoopback decides what environments find on their loopback, and whom they trust.
 func (d *Daemon) openLoopback() error {
-	d.loopback = &loopback{logger: d.logger, hostNetwork: d.config.Sandbox == "process"}
+	d.loopback = &loopback{hostNetwork: d.config.Sandbox == "process"}
 	switch d.config.AWSNames {
 	case "hotaru":
 		d.loopback.tls = d.ca.TLSConfig(servedInside)

@@ -30,8 +30,7 @@ const insideConnections = 1024
 type loopback struct {
 	aws *http.Server
 	// tls is what AWS's names show; nil where they are not answered.
-	tls    *tls.Config
-	logger *slog.Logger
+	tls *tls.Config
 	// hostNetwork says that sandboxes have no loopback of their own: a name cannot lead anywhere then.
 	hostNetwork bool
 	serving     sync.WaitGroup
@@ -55,7 +54,8 @@ func (l *loopback) listen() (streams, packets []string) {
 
 // serve serves a sandbox until it is destroyed, and returns the variables that tell its code where.
 func (l *loopback) serve(sb sandbox.Sandbox) []string {
-	port := gateway.NewPort(l.tls, gateway.Limits{Connections: insideConnections}, l.logger)
+	// What code does with its connections is no news for the daemon's log, which it could fill.
+	port := gateway.NewPort(l.tls, gateway.Limits{Connections: insideConnections}, slog.New(slog.DiscardHandler))
 	for _, address := range l.streams() {
 		shared := port.Listen(sb.Listener(address))
 		l.serving.Go(func() { _ = l.aws.Serve(shared) }) // it ends with the listener, and says just that

@@ -41,7 +41,7 @@ func BenchmarkLoopback(b *testing.B) {
 	for name, bare := range map[string]bool{"all": false, "nothing": true} {
 		b.Run(name, func(b *testing.B) {
 			server := gateway.NewServer(nil, logger)
-			m := &maker{driver: driver, loopback: &loopback{aws: server, tls: authority.TLSConfig(servedInside), logger: logger}}
+			m := &maker{driver: driver, loopback: &loopback{aws: server, tls: authority.TLSConfig(servedInside)}}
 			var blanks []*environment.Blank
 			goroutines, bytes := used()
 			b.ReportAllocs()
