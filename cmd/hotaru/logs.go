@@ -102,10 +102,11 @@ const overlap = 5 * time.Second
 // yet has no log group; a follower waits for it.
 func (r *logReader) follow(ctx context.Context, ticks <-chan time.Time) error {
 	for {
-		if err := r.read(ctx); err != nil && !isMissing(err) {
-			if ctx.Err() != nil {
-				return nil // interrupted, as it should be
-			}
+		err := r.read(ctx)
+		if ctx.Err() != nil {
+			return nil // interrupted, as it should be
+		}
+		if err != nil && !isMissing(err) {
 			return err
 		}
 		select {

@@ -253,7 +253,7 @@ func TestFollow(t *testing.T) {
 	seen := map[string]bool{}
 	start := ms(-1)
 	look := func() {
-		in := &client.FilterLogEventsInput{LogGroupName: aws.String("g"), StartTime: start, Interleaved: aws.Bool(true), Limit: aws.Int32(2)}
+		in := &client.FilterLogEventsInput{LogGroupName: aws.String("g"), StartTime: start, Interleaved: aws.Bool(true), Limit: aws.Int32(2)} //nolint:staticcheck // older clients call it
 		for pages := client.NewFilterLogEventsPaginator(h, in); pages.HasMorePages(); {
 			for _, e := range must(pages.NextPage(t.Context()))(t).Events {
 				if !seen[*e.EventId] {

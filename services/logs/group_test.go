@@ -26,7 +26,7 @@ func (h *house) only(t *testing.T) types.LogGroup {
 
 func (h *house) tags(t *testing.T) map[string]string {
 	t.Helper()
-	byName := must(h.ListTagsLogGroup(t.Context(), &client.ListTagsLogGroupInput{LogGroupName: aws.String("g")}))(t).Tags
+	byName := must(h.ListTagsLogGroup(t.Context(), &client.ListTagsLogGroupInput{LogGroupName: aws.String("g")}))(t).Tags //nolint:staticcheck // older clients call it
 	byARN := must(h.ListTagsForResource(t.Context(), &client.ListTagsForResourceInput{ResourceArn: aws.String(arnG)}))(t).Tags
 	same(t, "tags by name and by ARN", byName, byARN)
 	return byARN
@@ -39,8 +39,8 @@ func TestGroupLife(t *testing.T) {
 	must(h.CreateLogGroup(ctx, &client.CreateLogGroupInput{LogGroupName: g, Tags: map[string]string{"a": "1", "b": "2"},
 		LogGroupClass: types.LogGroupClassInfrequentAccess, DeletionProtectionEnabled: aws.Bool(true)}))(t)
 	must(h.PutRetentionPolicy(ctx, &client.PutRetentionPolicyInput{LogGroupName: g, RetentionInDays: aws.Int32(7)}))(t)
-	must(h.TagLogGroup(ctx, &client.TagLogGroupInput{LogGroupName: g, Tags: map[string]string{"c": "3", "a": "4"}}))(t)
-	must(h.UntagLogGroup(ctx, &client.UntagLogGroupInput{LogGroupName: g, Tags: []string{"b", "x"}}))(t)
+	must(h.TagLogGroup(ctx, &client.TagLogGroupInput{LogGroupName: g, Tags: map[string]string{"c": "3", "a": "4"}}))(t) //nolint:staticcheck // older clients call it
+	must(h.UntagLogGroup(ctx, &client.UntagLogGroupInput{LogGroupName: g, Tags: []string{"b", "x"}}))(t) //nolint:staticcheck // older clients call it
 	must(h.TagResource(ctx, &client.TagResourceInput{ResourceArn: aws.String(arnG), Tags: map[string]string{"d": "5", "e": "6"}}))(t)
 	must(h.UntagResource(ctx, &client.UntagResourceInput{ResourceArn: aws.String(arnG), TagKeys: []string{"e"}}))(t)
 	tooMany := map[string]string{}
@@ -98,7 +98,7 @@ func TestRecordOfAnEarlierGroup(t *testing.T) {
 		t.Fatal(err)
 	}
 	same(t, "tags", map[string]string{}, h.tags(t))
-	must(h.TagLogGroup(t.Context(), &client.TagLogGroupInput{LogGroupName: g, Tags: map[string]string{"b": "2"}}))(t)
+	must(h.TagLogGroup(t.Context(), &client.TagLogGroupInput{LogGroupName: g, Tags: map[string]string{"b": "2"}}))(t) //nolint:staticcheck // older clients call it
 	same(t, "tags", map[string]string{"b": "2"}, h.tags(t))
 }
 

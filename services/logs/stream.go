@@ -52,7 +52,7 @@ func (s *Service) describeLogStreams(ctx context.Context, in *api.DescribeLogStr
 	if byTime {
 		place = placeByTime
 	}
-	compare := func(a, b string) int { return cmp.Compare(a, b) }
+	compare := cmp.Compare[string]
 	if value(in.Descending) {
 		compare = func(a, b string) int { return cmp.Compare(b, a) }
 	}

@@ -106,8 +106,11 @@ func stored(r record, name string) StoredEvent {
 func (sel *selection) damaged(d Damage) { sel.damage = append(sel.damage, d) }
 
 // full says whether the page needs no further events; others may still come before those it has.
-func (sel *selection) full() bool {
-	return len(sel.events) >= sel.limit || sel.query.MaxBytes > 0 && sel.bytes >= sel.query.MaxBytes
+func (sel *selection) full() bool { return sel.fills(len(sel.events), sel.bytes) }
+
+// fills says whether so many events of so many bytes are a page.
+func (sel *selection) fills(events, bytes int) bool {
+	return events >= sel.limit || sel.query.MaxBytes > 0 && bytes >= sel.query.MaxBytes
 }
 
 // trim lets go of what more than fills the page.
@@ -117,7 +120,7 @@ func (sel *selection) trim() {
 	}
 	sel.sort()
 	keep := 0
-	for sel.bytes = 0; keep < len(sel.events) && !(keep >= sel.limit || sel.query.MaxBytes > 0 && sel.bytes >= sel.query.MaxBytes); keep++ {
+	for sel.bytes = 0; keep < len(sel.events) && !sel.fills(keep, sel.bytes); keep++ {
 		sel.bytes += EventBytes(sel.events[keep].Message)
 	}
 	sel.more = sel.more || keep < len(sel.events)

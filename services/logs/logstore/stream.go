@@ -119,13 +119,11 @@ func (s *Stream) tryPut(size int, events []Event) (room <-chan struct{}, err err
 		return g.room, nil
 	}
 	now := g.store.options.Now().UnixMilli()
-	for i := range events {
-		for message := events[i].Message; ; {
+	for _, e := range events {
+		for message, first := e.Message, true; first || len(message) > 0; first = false {
 			piece := cut(message)
-			g.appendLocked(record{kind: kindEvent, stream: s.number, time: events[i].Time.UnixMilli(), ingested: now, text: piece})
-			if message = message[len(piece):]; len(message) == 0 {
-				break
-			}
+			g.appendLocked(record{kind: kindEvent, stream: s.number, time: e.Time.UnixMilli(), ingested: now, text: piece})
+			message = message[len(piece):]
 		}
 	}
 	return nil, nil
