@@ -45,7 +45,7 @@ func TestOldSDKs(t *testing.T) {
 			pins:      []string{"../e2e/clients/js-v2/package.json", "../e2e/clients/js-v2/package-lock.json"},
 			wanted: func(path string) bool {
 				_, data, isData := strings.Cut(path, "aws-sdk/apis/")
-				return (strings.HasSuffix(path, ".js") || strings.HasSuffix(path, ".json")) && !strings.Contains(path, "aws-sdk/dist") &&
+				return (strings.HasSuffix(path, ".js") || strings.HasSuffix(path, ".json")) && !strings.HasSuffix(path, ".bc.js") && !strings.Contains(path, "aws-sdk/dist") &&
 					(!isData || partOf(data, "sts-", "lambda-", "metadata.json"))
 			},
 		},
