@@ -102,12 +102,8 @@ const overlap = 5 * time.Second
 // yet has no log group; a follower waits for it.
 func (r *logReader) follow(ctx context.Context, ticks <-chan time.Time) error {
 	for {
-		err := r.read(ctx)
-		if ctx.Err() != nil {
-			return nil // interrupted, as it should be
-		}
-		if err != nil && !isMissing(err) {
-			return err
+		if err := r.read(ctx); err != nil && !isMissing(err) && ctx.Err() == nil {
+			return err // not because of an interrupt
 		}
 		select {
 		case <-ctx.Done():

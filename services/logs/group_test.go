@@ -40,7 +40,7 @@ func TestGroupLife(t *testing.T) {
 		LogGroupClass: types.LogGroupClassInfrequentAccess, DeletionProtectionEnabled: aws.Bool(true)}))(t)
 	must(h.PutRetentionPolicy(ctx, &client.PutRetentionPolicyInput{LogGroupName: g, RetentionInDays: aws.Int32(7)}))(t)
 	must(h.TagLogGroup(ctx, &client.TagLogGroupInput{LogGroupName: g, Tags: map[string]string{"c": "3", "a": "4"}}))(t) //nolint:staticcheck // older clients call it
-	must(h.UntagLogGroup(ctx, &client.UntagLogGroupInput{LogGroupName: g, Tags: []string{"b", "x"}}))(t) //nolint:staticcheck // older clients call it
+	must(h.UntagLogGroup(ctx, &client.UntagLogGroupInput{LogGroupName: g, Tags: []string{"b", "x"}}))(t)                //nolint:staticcheck // older clients call it
 	must(h.TagResource(ctx, &client.TagResourceInput{ResourceArn: aws.String(arnG), Tags: map[string]string{"d": "5", "e": "6"}}))(t)
 	must(h.UntagResource(ctx, &client.UntagResourceInput{ResourceArn: aws.String(arnG), TagKeys: []string{"e"}}))(t)
 	tooMany := map[string]string{}

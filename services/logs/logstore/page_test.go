@@ -29,10 +29,14 @@ func TestPagesAddUp(t *testing.T) {
 		for i := range 6000 {
 			k := known{ms: i/100 + random.IntN(spread), stream: "s" + strconv.Itoa(random.IntN(4)), text: fmt.Sprint(i, strings.Repeat("x", random.IntN(300)))}
 			all = append(all, k)
-			if err := stream(t, s, "g", k.stream).Put(t.Context(), event(k.ms, k.text)); err != nil {
-				t.Fatal(err)
+			if lost := stream(t, s, "g", k.stream).Append(event(k.ms, k.text)); lost > 0 {
+				t.Fatal("events were dropped")
+			}
+			if i%500 == 0 {
+				flush(t, s)
 			}
 		}
+		flush(t, s)
 		slices.SortStableFunc(all, func(a, b known) int { return a.ms - b.ms })
 		for range 12 {
 			q := Query{Scope: here, Group: "g", Limit: 1 + random.IntN(4000), MaxBytes: random.IntN(2) * (1 + random.IntN(200_000)),
