@@ -49,7 +49,7 @@ func run(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	functions, err := sample.Functions(ctx, installed["python"].ID, installed["nodejs"].ID, "./demo/gofunction")
+	functions, err := sample.Functions(ctx, installed["python"].ID, installed["nodejs"].ID, sample.Talking())
 	if err != nil {
 		return err
 	}

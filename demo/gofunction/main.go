@@ -1,4 +1,4 @@
-// Command gofunction is the Go function that the demonstration and the benchmark deploy: it greets whoever the
+// Command gofunction is the Go function that the demonstration deploys: it greets whoever the
 // event names. It must stay what a user would write, with nothing of Hotaru in it.
 package main
 

@@ -34,18 +34,38 @@ const Node = `exports.handler = async (event) => {
 };
 `
 
-// Functions makes the same greeting in Python, Node.js and Go. python and node are runtime identifiers; the Go
-// one is built with the machine's toolchain from the package at goPackage.
-func Functions(ctx context.Context, python, node, goPackage string) ([]Function, error) {
-	pythonZip, err := Zip(map[string]string{"app.py": Python})
+// Sources are one greeting in three languages.
+type Sources struct {
+	Python, Node string
+	// Go is a package to build with the machine's toolchain.
+	Go string
+}
+
+// Talking greet whoever the event names, and print a line about it.
+func Talking() Sources { return Sources{Python, Node, "./demo/gofunction"} }
+
+// Silent greet whoever the event names, and do nothing else: the least that a function can do.
+func Silent() Sources {
+	return Sources{
+		Python: `def handler(event, context):
+    return {"greeting": "Hello from Python, " + event["name"]}
+`,
+		Node: "exports.handler = async (event) => ({ greeting: \"Hello from Node.js, \" + event.name });\n",
+		Go:   "./bench/gofunction",
+	}
+}
+
+// Functions makes a function of each source. python and node are runtime identifiers.
+func Functions(ctx context.Context, python, node string, sources Sources) ([]Function, error) {
+	pythonZip, err := Zip(map[string]string{"app.py": sources.Python})
 	if err != nil {
 		return nil, err
 	}
-	nodeZip, err := Zip(map[string]string{"index.js": Node})
+	nodeZip, err := Zip(map[string]string{"index.js": sources.Node})
 	if err != nil {
 		return nil, err
 	}
-	goZip, err := BuildGo(ctx, goPackage)
+	goZip, err := BuildGo(ctx, sources.Go)
 	if err != nil {
 		return nil, err
 	}
