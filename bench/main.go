@@ -101,7 +101,7 @@ func measure(ctx context.Context, s *client.Server, role string, f sample.Functi
 		return Row{}, err
 	}
 	row := Row{Runtime: f.Runtime, Baseline: bare[1:]}
-	var baseline, cold, warm []time.Duration
+	var baseline, cold []time.Duration
 	for i := range max(o.cold, o.bare) {
 		if i < o.bare {
 			took, err := startBare(ctx, bare)
@@ -121,17 +121,44 @@ func measure(ctx context.Context, s *client.Server, role string, f sample.Functi
 			cold = append(cold, took)
 		}
 	}
-	for range o.warm {
-		took, err := invoke(ctx, s, f.Name)
-		if err != nil {
-			return Row{}, err
-		}
-		warm = append(warm, took)
+	warm, err := measureWarm(ctx, s, f.Name, o.warm)
+	if err != nil {
+		return Row{}, err
 	}
-	row.Bare, row.Cold, row.Warm = summarize(baseline), summarize(cold), summarize(warm)
+	if err := s.Resize(ctx, f.Name, wholeCPU); err != nil {
+		return Row{}, err
+	}
+	whole, err := measureWarm(ctx, s, f.Name, o.warm)
+	if err != nil {
+		return Row{}, err
+	}
+	row.Bare, row.Cold = summarize(baseline), summarize(cold)
+	row.Warm, row.WarmWhole = summarize(warm), summarize(whole)
 	row.ColdRatio = row.Cold.P50 / row.Bare.P50
 	return row, nil
 }
+
+// wholeCPU is the memory, in MB, that comes with one whole CPU. Less of it is rationed, which a loop that never
+// pauses meets and a function with pauses does not.
+const wholeCPU = 1769
+
+// measureWarm invokes one after the other, after some that are not measured.
+func measureWarm(ctx context.Context, s *client.Server, name string, n int) ([]time.Duration, error) {
+	var warm []time.Duration
+	for i := range n + warmUp {
+		took, err := invoke(ctx, s, name)
+		if err != nil {
+			return nil, err
+		}
+		if i >= warmUp {
+			warm = append(warm, took)
+		}
+	}
+	return warm, nil
+}
+
+// warmUp is how many warm invokes come before those that are measured: the first of them is cold.
+const warmUp = 20
 
 func invoke(ctx context.Context, s *client.Server, name string) (time.Duration, error) {
 	began := time.Now()

@@ -206,16 +206,27 @@ func (s *Server) CreateFunction(ctx context.Context, role string, f sample.Funct
 
 // Renew changes a function's description and waits until that is what serves: the next invoke is cold.
 func (s *Server) Renew(ctx context.Context, name, description string) error {
-	_, err := s.Lambda.UpdateFunctionConfiguration(ctx, &lambda.UpdateFunctionConfigurationInput{
+	return s.update(ctx, &lambda.UpdateFunctionConfigurationInput{
 		FunctionName: aws.String(name), Description: aws.String(description),
 	})
-	if err != nil {
+}
+
+// Resize changes a function's memory, and with it its CPU share, and waits until that is what serves.
+func (s *Server) Resize(ctx context.Context, name string, memoryMB int32) error {
+	return s.update(ctx, &lambda.UpdateFunctionConfigurationInput{
+		FunctionName: aws.String(name), MemorySize: aws.Int32(memoryMB),
+	})
+}
+
+func (s *Server) update(ctx context.Context, in *lambda.UpdateFunctionConfigurationInput) error {
+	name := aws.ToString(in.FunctionName)
+	if _, err := s.Lambda.UpdateFunctionConfiguration(ctx, in); err != nil {
 		return fmt.Errorf("client: update %s: %w", name, err)
 	}
 	waiter := lambda.NewFunctionUpdatedV2Waiter(s.Lambda, func(o *lambda.FunctionUpdatedV2WaiterOptions) {
 		o.MinDelay, o.MaxDelay = 2*time.Millisecond, 100*time.Millisecond
 	})
-	if err := waiter.Wait(ctx, &lambda.GetFunctionInput{FunctionName: aws.String(name)}, time.Minute); err != nil {
+	if err := waiter.Wait(ctx, &lambda.GetFunctionInput{FunctionName: in.FunctionName}, time.Minute); err != nil {
 		return fmt.Errorf("client: wait for %s: %w", name, err)
 	}
 	return nil
