@@ -1,10 +1,8 @@
 package authorization_test
 
 import (
-	"bytes"
 	"context"
 	"errors"
-	"io"
 	"net/http"
 	"net/http/httptest"
 	"sync"
@@ -28,6 +26,7 @@ import (
 	"hotaru/awsapi/server"
 	"hotaru/awsapi/sigv4"
 	"hotaru/credential"
+	"hotaru/internal/wholebody"
 	"hotaru/services/iam"
 	"hotaru/services/sts"
 	"hotaru/store/pebble"
@@ -105,7 +104,7 @@ func newHouse(t *testing.T) *house {
 		t.Fatal(err)
 	}
 	front := httptest.NewServer(s)
-	h.url, h.http = front.URL, &http.Client{Transport: whole{front.Client().Transport}}
+	h.url, h.http = front.URL, &http.Client{Transport: wholebody.Transport{RoundTripper: front.Client().Transport}}
 	h.root = h.caller(root.AccessKeyID, root.SecretAccessKey, "")
 	t.Cleanup(func() {
 		front.Close()
@@ -115,22 +114,6 @@ func newHouse(t *testing.T) *house {
 		}
 	})
 	return h
-}
-
-// whole sends request bodies from memory: the SDK closes its own as soon as an answer begins, which a transport that
-// still looks for the body's end takes for a failed write.
-type whole struct{ http.RoundTripper }
-
-func (w whole) RoundTrip(r *http.Request) (*http.Response, error) {
-	if r.Body != nil {
-		body, err := io.ReadAll(r.Body)
-		if err != nil {
-			return nil, err
-		}
-		r = r.Clone(r.Context())
-		r.Body = io.NopCloser(bytes.NewReader(body))
-	}
-	return w.RoundTripper.RoundTrip(r)
 }
 
 func lookup(a *credential.Authority) sigv4.Credentials {

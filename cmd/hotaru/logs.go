@@ -2,7 +2,6 @@ package main
 
 import (
 	"bufio"
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -21,6 +20,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/cloudwatchlogs/types"
 
 	"hotaru/daemon"
+	"hotaru/internal/wholebody"
 )
 
 // logsCommand is an ordinary client of CloudWatch Logs' API.
@@ -47,7 +47,7 @@ func (c logsCommand) Run() error {
 	defer stop()
 	r := logReader{
 		client: cloudwatchlogs.New(cloudwatchlogs.Options{
-			BaseEndpoint: &e.URL, Region: e.Region, HTTPClient: &http.Client{Transport: whole{&http.Transport{}}},
+			BaseEndpoint: &e.URL, Region: e.Region, HTTPClient: &http.Client{Transport: wholebody.Transport{RoundTripper: &http.Transport{}}},
 			Credentials: credentials.NewStaticCredentialsProvider(e.Credential.AccessKeyID, e.Credential.SecretAccessKey, ""),
 		}),
 		group: c.group(), start: time.Now().Add(-c.Since).UnixMilli(), out: os.Stdout, seen: map[string]int64{},
@@ -60,21 +60,6 @@ func (c logsCommand) Run() error {
 		return fmt.Errorf("there is no log group %s: the function has not run yet, or has another name", r.group)
 	}
 	return err
-}
-
-// whole sends request bodies from memory. The SDK closes its own as soon as an answer begins, which the transport, on a
-// busy machine, takes for a failed write: it would drop the connection under a long answer.
-type whole struct{ *http.Transport }
-
-// RoundTrip implements http.RoundTripper.
-func (w whole) RoundTrip(r *http.Request) (*http.Response, error) {
-	body, err := io.ReadAll(r.Body)
-	if err != nil {
-		return nil, fmt.Errorf("read the request: %w", err)
-	}
-	r = r.Clone(r.Context())
-	r.Body = io.NopCloser(bytes.NewReader(body))
-	return w.Transport.RoundTrip(r)
 }
 
 // group is the log group that is meant.

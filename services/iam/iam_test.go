@@ -1,11 +1,9 @@
 package iam_test
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -26,6 +24,7 @@ import (
 	"hotaru/awsapi"
 	"hotaru/awsapi/server"
 	"hotaru/awsapi/sigv4"
+	"hotaru/internal/wholebody"
 	"hotaru/policy"
 	"hotaru/services/iam"
 	"hotaru/store/pebble"
@@ -70,7 +69,7 @@ func newHouse(t *testing.T, dir string) *house {
 	}
 	front := httptest.NewServer(s)
 	h := &house{t: t, service: service, Client: client.New(client.Options{
-		BaseEndpoint: &front.URL, Region: "us-east-1", RetryMaxAttempts: 1, HTTPClient: &http.Client{Transport: whole{front.Client().Transport}},
+		BaseEndpoint: &front.URL, Region: "us-east-1", RetryMaxAttempts: 1, HTTPClient: &http.Client{Transport: wholebody.Transport{RoundTripper: front.Client().Transport}},
 		Credentials: aws.CredentialsProviderFunc(func(context.Context) (aws.Credentials, error) {
 			return aws.Credentials{AccessKeyID: "AKIDEXAMPLE", SecretAccessKey: "secret"}, nil
 		}),
@@ -84,21 +83,6 @@ func newHouse(t *testing.T, dir string) *house {
 	})
 	t.Cleanup(h.close)
 	return h
-}
-
-// whole sends request bodies from memory. The SDK closes its own body as soon as an answer begins; a transport that
-// still looks for the body's end takes that for a failed write and drops the connection under a long answer. On
-// loopback and a busy machine that happens.
-type whole struct{ http.RoundTripper }
-
-func (w whole) RoundTrip(r *http.Request) (*http.Response, error) {
-	body, err := io.ReadAll(r.Body)
-	if err != nil {
-		return nil, err
-	}
-	r = r.Clone(r.Context())
-	r.Body = io.NopCloser(bytes.NewReader(body))
-	return w.RoundTripper.RoundTrip(r)
 }
 
 func root(context.Context, string, string) ([]byte, awsapi.Identity, error) {

@@ -1,10 +1,8 @@
 package logs_test
 
 import (
-	"bytes"
 	"context"
 	"errors"
-	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -25,6 +23,7 @@ import (
 	"hotaru/awsapi"
 	"hotaru/awsapi/server"
 	"hotaru/awsapi/sigv4"
+	"hotaru/internal/wholebody"
 	"hotaru/services/logs"
 	"hotaru/services/logs/logstore"
 	"hotaru/store/pebble"
@@ -89,21 +88,6 @@ func newHouse(t testing.TB, dir string, o logstore.Options) *house {
 	return h
 }
 
-// whole sends request bodies from memory. The SDK closes its own body as soon as an answer begins; a transport that
-// still looks for the body's end takes that for a failed write and drops the connection under a long answer. On
-// loopback and a busy machine that happens.
-type whole struct{ http.RoundTripper }
-
-func (w whole) RoundTrip(r *http.Request) (*http.Response, error) {
-	body, err := io.ReadAll(r.Body)
-	if err != nil {
-		return nil, err
-	}
-	r = r.Clone(r.Context())
-	r.Body = io.NopCloser(bytes.NewReader(body))
-	return w.RoundTripper.RoundTrip(r)
-}
-
 // in is a client of a region. Whatever host it asks for, it gets the house: the SDK puts "stream-" before the host of a
 // live tail, which resolves to nothing here.
 func (h *house) in(region string) *client.Client {
@@ -111,7 +95,7 @@ func (h *house) in(region string) *client.Client {
 		return new(net.Dialer).DialContext(ctx, network, h.front[len("http://"):])
 	}}
 	return client.New(client.Options{
-		BaseEndpoint: &h.front, Region: region, RetryMaxAttempts: 1, HTTPClient: &http.Client{Transport: whole{transport}},
+		BaseEndpoint: &h.front, Region: region, RetryMaxAttempts: 1, HTTPClient: &http.Client{Transport: wholebody.Transport{RoundTripper: transport}},
 		Credentials: aws.CredentialsProviderFunc(func(context.Context) (aws.Credentials, error) {
 			return aws.Credentials{AccessKeyID: "AKIDEXAMPLE", SecretAccessKey: "secret"}, nil
 		}),
