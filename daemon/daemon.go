@@ -164,7 +164,7 @@ func (d *Daemon) openControl(ctx context.Context) (err error) {
 	d.onClose(func(context.Context) error { d.pool.Close(); return nil })
 	d.lambda = &control.Lambda{
 		Functions: d.functions, Packages: d.packages, Roles: roles{d.iam}, Runtimes: d.runtimes,
-		Invoker:      &invoke.Invoker{Functions: d.functions, Environments: d.pool, Logger: d.logger},
+		Invoker:      &invoke.Invoker{Functions: d.functions, Environments: d.pool},
 		Environments: d.pool, Locations: locations{d.authority.Root}, Logger: d.logger,
 	}
 	d.lambda.Start(ctx)

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"time"
 
-	"hotaru/function"
 	"hotaru/runtimeapi"
 	"hotaru/sandbox"
 )
@@ -121,6 +120,3 @@ func (e *Environment) endSession() {
 func initReport(took time.Duration, phase string, fail *failure) []byte {
 	return fmt.Appendf(nil, "INIT_REPORT Init Duration: %s ms\tPhase: %s\t%s\n", milliseconds(took), phase, fail.status())
 }
-
-// initBudget is the time that the Init phase of its own may take.
-const initBudget = function.InitTimeout

@@ -54,7 +54,7 @@ func (e *Environment) Invoke(ctx context.Context, in *Invocation) (*Outcome, err
 		outcome.Cold = true
 		e.out.log(initStart(&e.cfg))
 		e.out.begin(in.Tail)
-		fail = e.initialize(ctx, "init", initBudget)
+		fail = e.initialize(ctx, "init", function.InitTimeout)
 		if fail != nil && fail.platform == nil {
 			// Lambda repeats a failed Init inside the invocation, under the function's own timeout.
 			fail = e.initialize(ctx, "invoke", e.cfg.Version.Timeout())

@@ -12,13 +12,8 @@ const (
 	ErrInvalidParameterValue Code = "InvalidParameterValueException"
 	ErrPreconditionFailed    Code = "PreconditionFailedException"
 	ErrTooManyRequests       Code = "TooManyRequestsException"
-	ErrCodeStorageExceeded   Code = "CodeStorageExceededException"
 	ErrInvalidRequestContent Code = "InvalidRequestContentException"
-	ErrRequestTooLarge       Code = "RequestTooLargeException"
-	ErrInvalidRuntime        Code = "InvalidRuntimeException"
-	ErrInvalidZipFile        Code = "InvalidZipFileException"
 	ErrAccessDenied          Code = "AccessDeniedException"
-	ErrService               Code = "ServiceException"
 	ErrNotImplemented        Code = "NotImplementedException"
 )
 

@@ -29,7 +29,6 @@ const (
 	ReasonCreating       ReasonCode = "Creating"
 	ReasonInvalidRuntime ReasonCode = "InvalidRuntime"
 	ReasonInvalidZipFile ReasonCode = "InvalidZipFileException"
-	ReasonInternalError  ReasonCode = "InternalError"
 )
 
 // Condition is a state or update status with its reason.

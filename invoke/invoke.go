@@ -7,7 +7,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"sync"
 
 	"hotaru/environment"
@@ -33,7 +32,6 @@ type Invoker struct {
 	Environments Environments
 	// Concurrency is the limit of concurrent executions of one account in one region; 0 means Lambda's.
 	Concurrency int
-	Logger      *slog.Logger
 
 	mu      sync.Mutex
 	running map[account]int
