@@ -7,8 +7,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-
-	"hotaru/daemon"
 )
 
 type envCommand struct {
@@ -28,11 +26,7 @@ func (c envCommand) Validate() error {
 func (c envCommand) Run() error { return c.print(os.Stdout) }
 
 func (c envCommand) print(w io.Writer) error {
-	dir, err := c.path()
-	if err != nil {
-		return err
-	}
-	e, err := daemon.ReadEndpoint(dir)
+	e, err := c.endpoint()
 	if err != nil {
 		return err
 	}

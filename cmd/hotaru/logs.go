@@ -19,7 +19,6 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/cloudwatchlogs"
 	"github.com/aws/aws-sdk-go-v2/service/cloudwatchlogs/types"
 
-	"hotaru/daemon"
 	"hotaru/internal/wholebody"
 )
 
@@ -35,11 +34,7 @@ type logsCommand struct {
 const followInterval = time.Second
 
 func (c logsCommand) Run() error {
-	dir, err := c.path()
-	if err != nil {
-		return err
-	}
-	e, err := daemon.ReadEndpoint(dir)
+	e, err := c.endpoint()
 	if err != nil {
 		return err
 	}

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+
+	"hotaru/daemon"
 )
 
 // path is the data directory that the flags and the user mean.
@@ -22,6 +24,15 @@ func (d dataDir) path() (string, error) {
 		return "", errors.New("no data directory: give --data-dir, or set HOME or XDG_DATA_HOME")
 	}
 	return filepath.Join(home, ".local", "share", "hotaru"), nil
+}
+
+// endpoint is how to reach the Hotaru of the data directory.
+func (d dataDir) endpoint() (daemon.Endpoint, error) {
+	dir, err := d.path()
+	if err != nil {
+		return daemon.Endpoint{}, err
+	}
+	return daemon.ReadEndpoint(dir)
 }
 
 // homes are the home directories whose version managers are searched for interpreters.
