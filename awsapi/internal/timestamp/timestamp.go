@@ -63,6 +63,15 @@ func FromEpoch(seconds float64) (time.Time, error) {
 	return time.UnixMilli(int64(milliseconds)).UTC(), nil
 }
 
+// within answers t in UTC, or errFormat if its year cannot be shown with four digits: the offset of a text may lead
+// out of the years that its digits name.
+func within(t time.Time) (time.Time, error) {
+	if at := t.UnixMilli(); at < earliest || at > latest {
+		return time.Time{}, errFormat
+	}
+	return t.UTC(), nil
+}
+
 func parseEpoch(text string) (time.Time, error) {
 	if text == "" || text[0] == '+' || strings.Trim(text, "0123456789.-+eE") != "" || strings.Contains(text, "_") {
 		return time.Time{}, errFormat
@@ -77,7 +86,7 @@ func parseEpoch(text string) (time.Time, error) {
 func parseISO8601(text string) (time.Time, error) {
 	for _, layout := range []string{time.RFC3339Nano, "2006-01-02T15:04:05.999999999Z0700", "2006-01-02T15:04:05", "20060102T150405Z", "2006-01-02"} {
 		if t, err := time.Parse(layout, text); err == nil {
-			return t.UTC(), nil
+			return within(t)
 		}
 	}
 	return time.Time{}, errFormat
@@ -86,7 +95,7 @@ func parseISO8601(text string) (time.Time, error) {
 func parseHTTP(text string) (time.Time, error) {
 	for _, layout := range []string{"Mon, 02 Jan 2006 15:04:05.999999999 GMT", "Mon, 2 Jan 2006 15:04:05 GMT", time.RFC850, time.ANSIC} {
 		if t, err := time.Parse(layout, text); err == nil {
-			return t.UTC(), nil
+			return within(t)
 		}
 	}
 	return time.Time{}, errFormat
