@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"hotaru/gateway"
 	"hotaru/pki"
@@ -34,6 +35,9 @@ func (d *Daemon) openExecution(ctx context.Context) (err error) {
 	}
 	if d.driver, err = d.openDriver(filepath.Join(dir, "sandboxes")); err != nil {
 		return err
+	}
+	if lacking := d.runtimes.Lacking(); len(lacking) > 0 && d.driver.Name() != "process" {
+		d.logger.Warn("functions will miss what Lambda has and this machine lacks", "lacking", strings.Join(lacking, ", "))
 	}
 	d.onClose(func(context.Context) error {
 		err := d.driver.Close()

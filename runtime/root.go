@@ -21,6 +21,13 @@ type node struct {
 	content string // of a file, or where a link leads
 }
 
+// services are the names of ports that programs ask for.
+const services = "ftp\t21/tcp\nssh\t22/tcp\nsmtp\t25/tcp\tmail\ndomain\t53/tcp\ndomain\t53/udp\nhttp\t80/tcp\twww\nntp\t123/udp\n" +
+	"ldap\t389/tcp\nhttps\t443/tcp\nhttps\t443/udp\nsyslog\t514/udp\nsubmission\t587/tcp\nldaps\t636/tcp\nmysql\t3306/tcp\n" +
+	"postgresql\t5432/tcp\namqp\t5672/tcp\nredis\t6379/tcp\n"
+
+const openssl = "[req]\ndistinguished_name = subject\n[subject]\n"
+
 // caBundles are where systems keep all certificate authorities in one file.
 var caBundles = []string{
 	"/etc/ssl/certs/ca-certificates.crt", "/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem",
@@ -57,14 +64,20 @@ func (c *Catalog) layout() []node {
 		nodes = append(nodes, node{path: dir, mode: fs.ModeDir | fs.ModeSticky | 0o777})
 	}
 	for path, content := range map[string]string{
-		"etc/passwd":        "root:x:0:0:root:/root:/sbin/nologin\nnobody:x:65534:65534:nobody:/:/sbin/nologin\nsbx_user1051:x:1051:993::/home/sbx_user1051:/sbin/nologin\n",
-		"etc/group":         "root:x:0:\nnobody:x:65534:\nsbx_user1051:x:993:\n",
+		// The user inside is who it is on Lambda.
+		"etc/passwd":        "root:x:0:0:root:/root:/sbin/nologin\nnobody:x:65534:65534:nobody:/:/sbin/nologin\nsbx_user1051:x:993:990::/home/sbx_user1051:/sbin/nologin\n",
+		"etc/group":         "root:x:0:\nnobody:x:65534:\nsbx_user1051:x:990:\n",
 		"etc/nsswitch.conf": "passwd: files\ngroup: files\nhosts: files dns\nservices: files\nprotocols: files\nnetworks: files\n",
 		"etc/hosts":         "127.0.0.1\tlocalhost\n::1\tlocalhost\n",
 		"etc/resolv.conf":   "nameserver 127.0.0.1\noptions timeout:2 attempts:2\n",
 		bundle:              hostBundle() + string(c.CA),
 		"etc/ld.so.conf":    "/usr/local/lib\n",
 		"etc/timezone":      "UTC\n",
+		"etc/services":      services,
+		"etc/protocols":     "ip\t0\tIP\nicmp\t1\tICMP\ntcp\t6\tTCP\nudp\t17\tUDP\nipv6\t41\tIPv6\nipv6-icmp\t58\tIPv6-ICMP\n",
+		// Where Debian's and Amazon Linux's OpenSSL look: enough for requests of certificates, whose subject is given.
+		"etc/ssl/openssl.cnf":     openssl,
+		"etc/pki/tls/openssl.cnf": openssl,
 	} {
 		nodes = append(nodes, node{path: path, mode: 0o644, content: content})
 	}

@@ -73,7 +73,7 @@ func checkSkeleton(t *testing.T, dir string) {
 		}
 	}
 	passwd, err := os.ReadFile(filepath.Join(dir, "etc/passwd"))
-	if err != nil || !strings.Contains(string(passwd), "sbx_user1051:x:1051:993:") || strings.Count(string(passwd), "\n") != 3 {
+	if err != nil || !strings.Contains(string(passwd), "sbx_user1051:x:993:990:") || strings.Count(string(passwd), "\n") != 3 {
 		t.Errorf("passwd: %q, %v", passwd, err)
 	}
 	for _, name := range []string{"bin", "lib"} {

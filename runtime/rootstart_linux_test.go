@@ -115,7 +115,7 @@ def handler(event, context):
         "awk": subprocess.check_output(["awk", "BEGIN { print 3 + 4 }"], text=True).strip(),
         "zone": time.tzname[0],
         "authorities": len(ssl.create_default_context().get_ca_certs()) > 10 or bool(os.listdir("/etc/ssl/certs")),
-        "user": pwd.getpwuid(1051).pw_name,
+        "user": pwd.getpwuid(993).pw_name,
     }
 `
 
@@ -129,6 +129,6 @@ exports.handler = async () => ({
   awk: execFileSync('awk', ['BEGIN { print 3 + 4 }'], { encoding: 'utf8' }).trim(),
   zone: Intl.DateTimeFormat().resolvedOptions().timeZone,
   authorities: fs.readdirSync('/etc/ssl/certs').length > 10,
-  user: fs.readFileSync('/etc/passwd', 'utf8').match(/^(\w+):x:1051:/m)[1],
+  user: fs.readFileSync('/etc/passwd', 'utf8').match(/^(\w+):x:993:/m)[1],
 });
 `

@@ -31,6 +31,7 @@ need python3 python3 python3-venv
 need node nodejs
 need mkfs.ext4 e2fsprogs
 need curl curl
+need dig bind9-dnsutils
 need zip zip
 [ -e /etc/ssl/certs/ca-certificates.crt ] || missing+=(ca-certificates)
 # Debian keeps the part of Python that makes venvs in a package of its own.
