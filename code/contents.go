@@ -47,7 +47,7 @@ func read(ctx context.Context, zip []byte) (*contents, *unpacker, error) {
 	}
 	c := &contents{root: &node{kind: directoryKind, children: map[string]*node{}}}
 	c.root.parent = c.root
-	content := &unpacker{left: maxUnzipped - 1}
+	content := &unpacker{left: mostUnzipped}
 	for i := range entries {
 		if err := ctx.Err(); err != nil {
 			return nil, nil, err

@@ -16,27 +16,24 @@ const (
 )
 
 // check unpacks all of a zip file to nowhere, so that extract of the same bytes can fail only for want of a
-// working disk.
-func check(ctx context.Context, zip []byte) error {
+// working disk, and counts the bytes.
+func check(ctx context.Context, zip []byte) (unzipped int64, err error) {
 	c, content, err := read(ctx, zip)
 	if err != nil {
-		return err
+		return 0, err
 	}
 	for _, n := range c.files {
 		if err := content.unpack(ctx, n.entry, io.Discard); err != nil {
-			return err
+			return 0, err
 		}
 	}
-	return nil
+	return mostUnzipped - content.left, nil
 }
 
-// extract unpacks a zip file into an empty directory, which nothing can lead out of. After an error the
-// directory has any part of the package.
-func extract(ctx context.Context, zip []byte, root *os.Root) error {
-	c, content, err := read(ctx, zip)
-	if err != nil {
-		return err
-	}
+// extract unpacks what was read into an empty directory, which nothing can lead out of. After an error the
+// directory has any part of it.
+func extract(ctx context.Context, c *contents, root *os.Root) error {
+	content := &unpacker{left: mostUnzipped}
 	if err := root.Chmod(".", directoryMode); err != nil {
 		return err
 	}

@@ -7,6 +7,8 @@ const (
 	maxZipped = 50 << 20
 	// maxUnzipped is for the contents of all entries together, in bytes.
 	maxUnzipped = 250 << 20
+	// mostUnzipped is the largest size that is not refused.
+	mostUnzipped = maxUnzipped - 1
 )
 
 // Hotaru's own bounds on what a small zip file may cost. Packages that fit into maxUnzipped with files of a

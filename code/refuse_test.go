@@ -208,7 +208,7 @@ func TestPutRefusesByLambdasLimits(t *testing.T) {
 			}
 		})
 	}
-	if err := check(t.Context(), bomb(len(zeros)-1)); err != nil {
+	if _, err := check(t.Context(), bomb(len(zeros)-1)); err != nil {
 		t.Errorf("one byte below the limit: %v", err)
 	}
 }
@@ -233,7 +233,7 @@ func TestReadRefusesByOwnBounds(t *testing.T) {
 
 func wantReason(t *testing.T, zip []byte, reason string) {
 	t.Helper()
-	err := check(t.Context(), zip)
+	_, err := check(t.Context(), zip)
 	wantRefusal(t, err, invalidParameter, couldNotUnzip)
 	if !strings.Contains(err.Error(), reason) {
 		t.Errorf("the reason is %q, want it to say %q", err, reason)
@@ -243,7 +243,7 @@ func wantReason(t *testing.T, zip []byte, reason string) {
 func TestCheckEndsWithItsContext(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if err := check(ctx, build(t, crafted{name: "f", mode: regular644})); !errors.Is(err, context.Canceled) {
+	if _, err := check(ctx, build(t, crafted{name: "f", mode: regular644})); !errors.Is(err, context.Canceled) {
 		t.Errorf("error %v, want context.Canceled", err)
 	}
 }

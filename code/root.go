@@ -16,14 +16,21 @@ import (
 // whoever calls meanwhile. It stays until Sweep removes it; callers must not change it. A digest that is not
 // there is store.ErrNotFound.
 func (s *Store) Root(ctx context.Context, digest string) (dir string, err error) {
+	return s.directory(ctx, digest, []string{digest})
+}
+
+// directory gives the root of a digest, which is made of packages.
+func (s *Store) directory(ctx context.Context, digest string, packages []string) (dir string, err error) {
 	s.mu.RLock()
 	dir, ok := s.ready[digest]
 	s.mu.RUnlock()
 	if ok {
 		return dir, nil
 	}
-	if !isDigest(digest) {
-		return "", fmt.Errorf("code: digest %q: %w", digest, store.ErrNotFound)
+	for _, d := range append([]string{digest}, packages...) {
+		if !isDigest(d) {
+			return "", fmt.Errorf("code: digest %q: %w", d, store.ErrNotFound)
+		}
 	}
 	release, err := s.locks.acquire(ctx, digest)
 	if err != nil {
@@ -33,7 +40,7 @@ func (s *Store) Root(ctx context.Context, digest string) (dir string, err error)
 	path := s.rootPath(digest)
 	dir = filepath.Join(path, rootName)
 	if !s.complete(path) {
-		if err := s.make(ctx, digest, path); err != nil {
+		if err := s.make(ctx, packages, path); err != nil {
 			return "", fmt.Errorf("code: unpack %s: %w", digest, err)
 		}
 	}
@@ -53,15 +60,15 @@ func (s *Store) complete(path string) bool {
 	return err == nil && info.IsDir()
 }
 
-// make unpacks a package beside its place and moves it there when it is whole. The caller has the lock.
-func (s *Store) make(ctx context.Context, digest, path string) (err error) {
+// make unpacks packages beside their place and moves them there when they are whole. The caller has the lock.
+func (s *Store) make(ctx context.Context, packages []string, path string) (err error) {
 	select {
 	case s.makers <- struct{}{}:
 		defer func() { <-s.makers }()
 	case <-ctx.Done():
 		return ctx.Err()
 	}
-	zip, err := s.load(ctx, digest)
+	content, err := s.contents(ctx, packages)
 	if err != nil {
 		return err
 	}
@@ -77,13 +84,31 @@ func (s *Store) make(ctx context.Context, digest, path string) (err error) {
 			_ = os.RemoveAll(tmp) // else the next Open does
 		}
 	}()
-	if err := extractTo(ctx, zip, filepath.Join(tmp, rootName)); err != nil {
+	if err := extractTo(ctx, content, filepath.Join(tmp, rootName)); err != nil {
 		return err
 	}
 	if err := os.WriteFile(filepath.Join(tmp, markerName), []byte(s.life), 0o600); err != nil {
 		return err
 	}
 	return os.Rename(tmp, path)
+}
+
+// contents reads packages, and merges them if they are several.
+func (s *Store) contents(ctx context.Context, packages []string) (*contents, error) {
+	all := make([]*contents, len(packages))
+	for i, digest := range packages {
+		zip, err := s.load(ctx, digest)
+		if err != nil {
+			return nil, err
+		}
+		if all[i], _, err = read(ctx, zip); err != nil {
+			return nil, err
+		}
+	}
+	if len(all) == 1 {
+		return all[0], nil
+	}
+	return merge(ctx, all)
 }
 
 // load reads a whole zip file; the blob has proved to match its digest then.
@@ -96,8 +121,8 @@ func (s *Store) load(ctx context.Context, digest string) ([]byte, error) {
 	return zip, errors.Join(err, r.Close())
 }
 
-// extractTo makes a directory of a zip file.
-func extractTo(ctx context.Context, zip []byte, dir string) error {
+// extractTo makes a directory of contents.
+func extractTo(ctx context.Context, c *contents, dir string) error {
 	if err := os.Mkdir(dir, 0o700); err != nil {
 		return err
 	}
@@ -105,7 +130,7 @@ func extractTo(ctx context.Context, zip []byte, dir string) error {
 	if err != nil {
 		return err
 	}
-	return errors.Join(extract(ctx, zip, root), root.Close())
+	return errors.Join(extract(ctx, c, root), root.Close())
 }
 
 // remove takes a root away, at once to everybody who looks.

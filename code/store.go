@@ -29,7 +29,7 @@ const DefaultGrace = 15 * time.Minute
 // Store keeps deployment packages. It is safe for concurrent use; one process at a time may have its directory.
 //
 //	records/<digest>        empty; its time is that of the last Put
-//	roots/<digest>/root     the package, unpacked
+//	roots/<digest>/root     the package, unpacked; or several, under their MergedDigest
 //	roots/<digest>/complete the marker: root is whole
 //	tmp                     what is being made or removed
 type Store struct {
@@ -55,8 +55,8 @@ type Package struct {
 	SHA256 string
 	// Digest is the digest in lower-case hex, the blob's name.
 	Digest string
-	// Size is the zip file's, in bytes.
-	Size int64
+	// Size is the zip file's, in bytes, and Unzipped that of all its contents.
+	Size, Unzipped int64
 }
 
 const (
@@ -111,11 +111,15 @@ func (s *Store) Put(ctx context.Context, zip []byte) (Package, error) {
 	case len(zip) >= maxZipped:
 		return Package{}, refuseZippedSize()
 	}
-	if err := check(ctx, zip); err != nil {
+	unzipped, err := check(ctx, zip)
+	if err != nil {
 		return Package{}, err
 	}
 	sum := sha256.Sum256(zip)
-	p := Package{SHA256: base64.StdEncoding.EncodeToString(sum[:]), Digest: hex.EncodeToString(sum[:]), Size: int64(len(zip))}
+	p := Package{
+		SHA256: base64.StdEncoding.EncodeToString(sum[:]), Digest: hex.EncodeToString(sum[:]), Size: int64(len(zip)),
+		Unzipped: unzipped,
+	}
 	release, err := s.locks.acquire(ctx, p.Digest)
 	if err != nil {
 		return Package{}, err

@@ -92,7 +92,9 @@ func TestPutThenOpen(t *testing.T) {
 	h, zip := open(t), sample(t, "x")
 	got := mustPut(t, h, zip)
 	sum := sha256.Sum256(zip)
-	want := Package{SHA256: base64.StdEncoding.EncodeToString(sum[:]), Digest: hex.EncodeToString(sum[:]), Size: int64(len(zip))}
+	want := Package{
+		SHA256: base64.StdEncoding.EncodeToString(sum[:]), Digest: hex.EncodeToString(sum[:]), Size: int64(len(zip)), Unzipped: 1,
+	}
 	if got != want {
 		t.Errorf("package %+v, want %+v", got, want)
 	}
