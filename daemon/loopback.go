@@ -61,7 +61,7 @@ func (l *loopback) serve(sb sandbox.Sandbox) []string {
 		l.serving.Go(func() { _ = l.aws.Serve(shared) }) // it ends with the listener, and says just that
 	}
 	if !l.hostNetwork {
-		zone := &names.Zone{AWS: l.tls != nil, Own: []string{sb.ID(), "sandbox.localdomain"}}
+		zone := &names.Zone{AWS: l.tls != nil, Own: []string{sb.ID(), "sandbox.localdomain", "sandbox"}}
 		l.serving.Go(func() { names.Serve(zone, sb.PacketConn(dnsAddress), sb.Listener(dnsAddress)) })
 	}
 	return []string{"AWS_ENDPOINT_URL=http://" + sb.Listener(awsAddress).Addr().String()}

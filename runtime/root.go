@@ -68,7 +68,7 @@ func (c *Catalog) layout() []node {
 		"etc/passwd":        "root:x:0:0:root:/root:/sbin/nologin\nnobody:x:65534:65534:nobody:/:/sbin/nologin\nsbx_user1051:x:993:990::/home/sbx_user1051:/sbin/nologin\n",
 		"etc/group":         "root:x:0:\nnobody:x:65534:\nsbx_user1051:x:990:\n",
 		"etc/nsswitch.conf": "passwd: files\ngroup: files\nhosts: files dns\nservices: files\nprotocols: files\nnetworks: files\n",
-		"etc/hosts":         "127.0.0.1\tlocalhost\n::1\tlocalhost\n",
+		"etc/hosts":         "127.0.0.1\tlocalhost sandbox.localdomain sandbox\n::1\tlocalhost\n",
 		"etc/resolv.conf":   "nameserver 127.0.0.1\noptions timeout:2 attempts:2\n",
 		bundle:              hostBundle() + string(c.CA),
 		"etc/ld.so.conf":    "/usr/local/lib\n",

@@ -59,6 +59,12 @@ type Sandbox interface {
 	// closes it.
 	PacketConn(address string) net.PacketConn
 
+	// Dial connects to a server of the code inside: network is "tcp", address a loopback address and port, as seen
+	// inside. Whoever listens there is nobody to trust. A refused connection is a syscall.ECONNREFUSED. A frozen
+	// sandbox answers ErrFrozen; a connection that is there already stays, silent until Thaw. The caller closes it;
+	// Destroy does not. A driver without a network of its own dials the host's loopback.
+	Dial(ctx context.Context, network, address string) (net.Conn, error)
+
 	// Attach adds read-only binds to a sandbox that has not run user code yet (a zygote's code and layers).
 	// After the first Attach that follows Start every other answers ErrSealed. A driver whose running
 	// processes share the host's files (BoundaryFiles not enforced) answers errors.ErrUnsupported after Start.

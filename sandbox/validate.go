@@ -115,3 +115,15 @@ func validateListen(addresses []string) error {
 	}
 	return nil
 }
+
+// DialTarget is where Sandbox.Dial is asked to connect to, if it may: a port of the loopback, over TCP.
+func DialTarget(network, address string) (netip.AddrPort, error) {
+	if network != "tcp" {
+		return netip.AddrPort{}, fmt.Errorf("sandbox: dial over %q, want tcp", network)
+	}
+	target, err := netip.ParseAddrPort(address)
+	if err != nil || !target.Addr().IsLoopback() || target.Port() == 0 || target.Addr().Is4In6() {
+		return netip.AddrPort{}, fmt.Errorf("sandbox: dial %q, want a loopback address and a port", address)
+	}
+	return target, nil
+}

@@ -128,9 +128,12 @@ func (d *Driver) Create(_ context.Context, spec sandbox.Spec) (sandbox.Sandbox, 
 	return sb, nil
 }
 
-func (s *Sandbox) ID() string                                   { return s.spec.ID }
-func (s *Sandbox) Listener(string) net.Listener                 { return s.listener }
-func (s *Sandbox) PacketConn(string) net.PacketConn             { return nil }
+func (s *Sandbox) ID() string                       { return s.spec.ID }
+func (s *Sandbox) Listener(string) net.Listener     { return s.listener }
+func (s *Sandbox) PacketConn(string) net.PacketConn { return nil }
+func (s *Sandbox) Dial(ctx context.Context, network, address string) (net.Conn, error) {
+	return new(net.Dialer).DialContext(ctx, network, address)
+}
 func (s *Sandbox) Attach(context.Context, []sandbox.Bind) error { return nil }
 func (s *Sandbox) Stats(context.Context) (sandbox.Stats, error) {
 	return sandbox.Stats{MemoryBytes: 36<<20 - 1}, nil

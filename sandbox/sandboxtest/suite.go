@@ -59,6 +59,8 @@ func Run(t *testing.T, newFixture func(t testing.TB) Fixture) {
 		{"AttachToRunning", testAttachToRunning},
 		{"Listen", testListen},
 		{"ListenPacket", testListenPacket},
+		{"Dial", testDial},
+		{"DialOwnNetwork", testDialOwnNetwork},
 		{"FreezeStopsWork", testFreezeStopsWork},
 		{"Reset", testReset},
 		{"ResetFrozen", testResetFrozen},

@@ -121,6 +121,12 @@ func (s *server) dispatch(header wire.Header, fields []byte, fds []int) bool {
 		}
 		stage, errno := mountAll(m.Mounts, fds)
 		s.reply(header.ID, stage, errno, nil)
+	case wire.TypeSocket:
+		var m wire.Socket
+		if m.Decode(fields) != nil {
+			return false
+		}
+		s.socket(header.ID, &m)
 	case wire.TypeReset:
 		var m wire.Reset
 		if m.Decode(fields) != nil {

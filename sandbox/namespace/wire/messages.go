@@ -151,6 +151,20 @@ func (m *Launch) Decode(fields []byte) error {
 	return d.end()
 }
 
+// Encode makes a message with the id.
+func (m *Socket) Encode(id uint64) []byte {
+	e := encode(TypeSocket, id)
+	e.bool(m.V6)
+	return e.buf
+}
+
+// Decode reads the fields after the header.
+func (m *Socket) Decode(fields []byte) error {
+	d := &decoder{buf: fields}
+	m.V6 = d.bool()
+	return d.end()
+}
+
 // Encode makes a message with the id of the request.
 func (m *Reply) Encode(id uint64) []byte {
 	e := encode(TypeReply, id)

@@ -33,6 +33,7 @@ const (
 	TypeAttach                 // daemon: mount more
 	TypeReset                  // daemon: kill everything but stage-1
 	TypeLaunch                 // daemon, to a launcher: start a stage-1
+	TypeSocket                 // daemon: make a stream socket in this network
 	TypeReply                  // stage-1: the request with this id is done, or failed
 	TypeExit                   // stage-1: the process with this id has ended
 )
@@ -104,8 +105,14 @@ type Launch struct {
 	Groups         uint32
 }
 
+// Socket makes an unconnected stream socket that belongs to the sandbox's network namespace for ever, wherever it is
+// connected.
+type Socket struct {
+	V6 bool // of IPv6, else of IPv4
+}
+
 // Reply answers a request. Setup's carries the sockets of Listen, in the order asked for, Launch's the pidfd of
-// the new stage-1.
+// the new stage-1, Socket's the socket.
 type Reply struct {
 	Errno uint32 // 0 is success
 	Stage string // what failed, for a person

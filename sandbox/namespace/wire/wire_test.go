@@ -29,6 +29,7 @@ func examples() map[Type]fields {
 		TypeAttach: &Attach{Mounts: []string{"/var/task"}},
 		TypeReset:  &Reset{},
 		TypeLaunch: &Launch{InitID: 0x70000000, UserID: 0x70000001, UID: 993, GID: 990, HasCgroup: true, Groups: 3},
+		TypeSocket: &Socket{V6: true},
 		TypeReply:  &Reply{Errno: 2, Stage: "exec"},
 		TypeExit:   &Exit{WaitStatus: 256},
 	}
@@ -37,7 +38,7 @@ func examples() map[Type]fields {
 func empty(kind Type) fields {
 	return map[Type]fields{
 		TypeSetup: &Setup{}, TypeStart: &Start{}, TypeSignal: &Signal{}, TypeAttach: &Attach{}, TypeReset: &Reset{},
-		TypeLaunch: &Launch{}, TypeReply: &Reply{}, TypeExit: &Exit{},
+		TypeLaunch: &Launch{}, TypeSocket: &Socket{}, TypeReply: &Reply{}, TypeExit: &Exit{},
 	}[kind]
 }
 
@@ -54,7 +55,7 @@ func TestOpenRefuses(t *testing.T) {
 		{"version 0", append([]byte{0}, good[1:]...), ErrVersion},
 		{"version 2", append([]byte{2}, good[1:]...), ErrVersion},
 		{"type 0", []byte{Version, 0, 1}, ErrType},
-		{"type 9", []byte{Version, 9, 1}, ErrType},
+		{"the type after the last", []byte{Version, byte(TypeExit) + 1, 1}, ErrType},
 		{"id in a longer form", []byte{Version, byte(TypeReset), 0x81, 0x00}, ErrNumber},
 		{"id beyond 64 bits", append([]byte{Version, byte(TypeReset)}, bytes.Repeat([]byte{0xff}, 11)...), ErrNumber},
 		{"too long", make([]byte, MaxReply+1), ErrLength},
@@ -83,6 +84,7 @@ func TestDecodeRefuses(t *testing.T) {
 		{"port 65536", &Setup{}, []byte{0, 0, 1, 4, 'a', 'b', 'c', 'd', 0x80, 0x80, 0x04}, ErrNumber},
 		{"a socket of another kind", &Setup{}, []byte{0, 0, 1, 4, 'a', 'b', 'c', 'd', 53, 2}, ErrNumber},
 		{"user beyond 31 bits", &Launch{}, []byte{0xff, 0xff, 0xff, 0xff, 0x0f, 0, 0, 0, 0}, ErrNumber},
+		{"a socket of a third family", &Socket{}, []byte{2}, ErrNumber},
 		{"reset with fields", &Reset{}, []byte{0}, ErrTrailing},
 		{"wait status beyond 32 bits", &Exit{}, []byte{0xff, 0xff, 0xff, 0xff, 0x1f}, ErrNumber},
 	} {

@@ -62,21 +62,8 @@ func main() {
 		os.Stdout.Write(content)
 	case "write":
 		check(os.WriteFile(args[0], []byte("written"), 0o600))
-	case "dial": // prints what the server says
-		conn, err := net.DialTimeout("tcp", args[0], 2*time.Second)
-		check(err)
-		_, err = io.Copy(os.Stdout, conn)
-		check(err)
-	case "send": // prints what the server answers to a datagram
-		conn, err := net.DialTimeout("udp", args[0], 2*time.Second)
-		check(err)
-		check(conn.SetDeadline(time.Now().Add(10 * time.Second)))
-		_, err = conn.Write([]byte(args[1]))
-		check(err)
-		packet := make([]byte, 512)
-		n, err := conn.Read(packet)
-		check(err)
-		os.Stdout.Write(packet[:n])
+	case "dial", "serve", "send":
+		network(os.Args[1], args)
 	case "fork": // so many children that never end
 		forkBomb(number(args[0]))
 	case "eat": // so many megabytes
@@ -89,6 +76,36 @@ func main() {
 		start("sleep")
 	default:
 		fail("cannot " + os.Args[1])
+	}
+}
+
+// network does what needs sockets.
+func network(what string, args []string) {
+	switch what {
+	case "dial": // prints what the server says
+		conn, err := net.DialTimeout("tcp", args[0], 2*time.Second)
+		check(err)
+		_, err = io.Copy(os.Stdout, conn)
+		check(err)
+	case "serve": // prints where, and echoes
+		listener, err := net.Listen("tcp", args[0])
+		check(err)
+		fmt.Println(listener.Addr())
+		for {
+			conn, err := listener.Accept()
+			check(err)
+			go func() { _, _ = io.Copy(conn, conn) }()
+		}
+	case "send": // prints what the server answers to a datagram
+		conn, err := net.DialTimeout("udp", args[0], 2*time.Second)
+		check(err)
+		check(conn.SetDeadline(time.Now().Add(10 * time.Second)))
+		_, err = conn.Write([]byte(args[1]))
+		check(err)
+		packet := make([]byte, 512)
+		n, err := conn.Read(packet)
+		check(err)
+		os.Stdout.Write(packet[:n])
 	}
 }
 
