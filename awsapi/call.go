@@ -32,6 +32,8 @@ type Call struct {
 	Operation string
 	// TraceID is the caller's X-Amzn-Trace-Id header, unchecked; empty where there is none.
 	TraceID string
+	// AnswerTraceID is the answer's X-Amzn-Trace-Id header, which a handler may set.
+	AnswerTraceID string
 	// SourceIP and UserAgent describe the caller's end of the connection, for aws:SourceIp and aws:UserAgent.
 	SourceIP  string
 	UserAgent string

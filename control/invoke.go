@@ -4,9 +4,6 @@ import (
 	"context"
 	"encoding/base64"
 	"encoding/json"
-	"fmt"
-	"math/rand/v2"
-	"time"
 
 	"hotaru/awsapi/lambda"
 	"hotaru/function"
@@ -52,13 +49,14 @@ func (l *Lambda) Invoke(ctx context.Context, in *lambda.InvocationRequest) (*lam
 	result, err := l.Invoker.Invoke(ctx, &invoke.Request{
 		ID: t.id, Qualifier: t.qualifier,
 		Invocation: invoke.Invocation{
-			RequestID: t.call.RequestID, TraceID: newTraceID(time.Now()), ClientContext: clientContext,
+			RequestID: t.call.RequestID, TraceID: t.call.TraceID, ClientContext: clientContext,
 			Payload: payload, Tail: value(in.LogType) == "Tail",
 		},
 	})
 	if err != nil {
 		return nil, err
 	}
+	t.call.AnswerTraceID = result.TraceID
 	out := &lambda.InvocationResponse{
 		StatusCode: ptr(int32(200)), ExecutedVersion: ptr(result.Version.Version),
 		FunctionError: some(result.FunctionError), Payload: result.Payload,
@@ -79,10 +77,4 @@ func decodeClientContext(encoded string) (string, error) {
 			"Client context must be a valid Base64-encoded JSON object.")
 	}
 	return string(text), nil
-}
-
-// newTraceID makes an X-Ray header that is not sampled
-// (https://docs.aws.amazon.com/xray/latest/devguide/xray-concepts.html#xray-concepts-tracingheader).
-func newTraceID(now time.Time) string {
-	return fmt.Sprintf("Root=1-%08x-%08x%016x;Parent=%016x;Sampled=0", now.Unix(), rand.Uint32(), rand.Uint64(), rand.Uint64())
 }

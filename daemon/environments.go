@@ -194,6 +194,9 @@ func (m *maker) variables(v *function.Version, stream string) ([]string, error) 
 		"AWS_LAMBDA_INITIALIZATION_TYPE=on-demand",
 		"AWS_LAMBDA_LOG_GROUP_NAME=" + v.Logging.Group,
 		"AWS_LAMBDA_LOG_STREAM_NAME=" + stream,
+		// Nobody listens there unless an extension does; SDKs for X-Ray send their segments without an answer.
+		"AWS_XRAY_DAEMON_ADDRESS=127.0.0.1:2000",
+		"AWS_XRAY_CONTEXT_MISSING=LOG_ERROR",
 		"AWS_ACCESS_KEY_ID=" + c.AccessKeyID,
 		"AWS_SECRET_ACCESS_KEY=" + c.SecretAccessKey,
 		"AWS_SESSION_TOKEN=" + c.SessionToken,

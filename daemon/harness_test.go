@@ -187,6 +187,13 @@ type answer map[string]any
 // call sends a signed request to the Lambda API.
 func (h *harness) call(method, path string, body []byte, header map[string]string) answer {
 	h.t.Helper()
+	response, text := h.send(method, path, body, header)
+	return parseAnswer(h.t, response, text, strings.HasSuffix(path, "/invocations"))
+}
+
+// send sends a signed request to the Lambda API and returns what came back as it came.
+func (h *harness) send(method, path string, body []byte, header map[string]string) (*http.Response, []byte) {
+	h.t.Helper()
 	request, err := http.NewRequestWithContext(h.t.Context(), method, h.Endpoint().URL+path, bytes.NewReader(body))
 	if err != nil {
 		h.t.Fatal(err)
@@ -211,7 +218,7 @@ func (h *harness) call(method, path string, body []byte, header map[string]strin
 	if err != nil {
 		h.t.Fatal(err)
 	}
-	return parseAnswer(h.t, response, text, strings.HasSuffix(path, "/invocations"))
+	return response, text
 }
 
 // parseAnswer does what botocore does with an answer of restJson1.

@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"time"
 
+	"hotaru/awsapi/xray"
 	"hotaru/function"
 	"hotaru/runtimeapi"
 )
@@ -15,8 +16,10 @@ import (
 type Invocation struct {
 	RequestID string
 	// FunctionARN is the ARN that was invoked, with the qualifier that the caller gave.
-	FunctionARN     string
+	FunctionARN string
+	// TraceID is the X-Ray header. Traced says that the invocation is a segment of a trace that is recorded.
 	TraceID         string
+	Traced          bool
 	ClientContext   string
 	CognitoIdentity string
 	TenantID        string
@@ -127,7 +130,7 @@ func (e *Environment) conclude(ctx context.Context, in *Invocation, outcome *Out
 	}
 	outcome.MaxMemoryMB = e.memory.sample(ctx, e.sandbox)
 	e.out.log(endLine(in.RequestID))
-	e.out.log(reportLine(in.RequestID, e.cfg.Version, outcome, status))
+	e.out.log(reportLine(in, e.cfg.Version, outcome, status))
 	outcome.LogTail = e.out.end()
 }
 
@@ -145,11 +148,11 @@ func endLine(requestID string) []byte { return []byte("END RequestId: " + reques
 // reportLine is Lambda's REPORT
 // (https://docs.aws.amazon.com/lambda/latest/dg/monitoring-cloudwatchlogs-view.html). Billed Duration is
 // rounded up to whole milliseconds and includes Init.
-func reportLine(requestID string, v *function.Version, o *Outcome, status string) []byte {
+func reportLine(in *Invocation, v *function.Version, o *Outcome, status string) []byte {
 	billed := o.Duration + o.InitDuration
 	b := make([]byte, 0, 256)
 	b = append(b, "REPORT RequestId: "...)
-	b = append(b, requestID...)
+	b = append(b, in.RequestID...)
 	b = append(b, "\tDuration: "...)
 	b = append(b, milliseconds(o.Duration)...)
 	b = append(b, " ms\tBilled Duration: "...)
@@ -165,7 +168,12 @@ func reportLine(requestID string, v *function.Version, o *Outcome, status string
 		b = append(b, " ms\t"...)
 	}
 	b = append(b, status...)
-	return append(b, '\n')
+	b = append(b, '\n')
+	if in.Traced {
+		h := xray.Parse(in.TraceID)
+		b = fmt.Appendf(b, "XRAY TraceId: %s\tSegmentId: %s\tSampled: true\t\n", h.Root, h.Parent)
+	}
+	return b
 }
 
 // milliseconds shows a duration as Lambda's reports do: "110.10".

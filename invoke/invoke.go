@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"time"
 
 	"hotaru/environment"
 	"hotaru/function"
@@ -33,6 +34,8 @@ type Invoker struct {
 	// Concurrency is the limit of concurrent executions of one account in one region; 0 means Lambda's.
 	Concurrency int
 
+	sampler sampler
+
 	mu      sync.Mutex
 	running map[account]int
 }
@@ -43,7 +46,7 @@ type account struct{ id, region string }
 // Invocation is what an environment needs to know of an event.
 type Invocation = environment.Invocation
 
-// Request is an event for a function.
+// Request is an event for a function. Its TraceID is the caller's trace header, unchecked.
 type Request struct {
 	ID        function.ID
 	Qualifier string
@@ -54,6 +57,8 @@ type Request struct {
 type Result struct {
 	*environment.Outcome
 	Version *function.Version
+	// TraceID is the trace header that the function got.
+	TraceID string
 }
 
 // Invoke runs one event and waits for its outcome. Refusals are *function.Error. Once the event has been
@@ -79,11 +84,12 @@ func (i *Invoker) Invoke(ctx context.Context, r *Request) (*Result, error) {
 	}
 	defer i.Environments.Release(env)
 	r.FunctionARN = r.ID.QualifiedARN(r.Qualifier)
+	r.TraceID, r.Traced = i.trace(v, r.TraceID, time.Now())
 	outcome, err := env.Invoke(ctx, &r.Invocation)
 	if err != nil {
 		return nil, fmt.Errorf("invoke %s: %w", v.ARN(), err)
 	}
-	return &Result{outcome, v}, nil
+	return &Result{Outcome: outcome, Version: v, TraceID: r.TraceID}, nil
 }
 
 // admit takes a concurrency slot.

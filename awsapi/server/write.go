@@ -20,6 +20,9 @@ func (x *exchange) write(a *protocol.Answer) {
 		header[name] = values
 	}
 	header["X-Amzn-Requestid"] = []string{x.call.RequestID}
+	if x.call.AnswerTraceID != "" {
+		header["X-Amzn-Trace-Id"] = []string{x.call.AnswerTraceID}
+	}
 	x.entry.Status = a.Status
 	switch {
 	case a.Events != nil:
