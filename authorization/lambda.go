@@ -144,7 +144,8 @@ func functionNeeds(x *exchange, asked *question) []question {
 		needs = append(needs, x.passRole(role, asked.resource))
 	}
 	for _, layer := range x.in.texts("Layers") {
-		needs = append(needs, question{action: "lambda:GetLayerVersion", resource: layer, account: accountOf(layer)})
+		// Whether another account's layer may be used is the operation's to find out, which has the layer's policy.
+		needs = append(needs, question{action: "lambda:GetLayerVersion", resource: layer})
 	}
 	if len(asked.requestTags) > 0 {
 		needs = append(needs, question{action: "lambda:TagResource", resource: asked.resource, requestTags: asked.requestTags})

@@ -83,7 +83,11 @@ func (l *Lambda) prepare(ctx context.Context, v *function.Version) (why function
 	if installed.Warning != "" {
 		l.Logger.Warn(installed.Warning, "function", v.ID.ARN())
 	}
-	if _, err := l.Packages.Root(ctx, v.Code.Digest); err != nil {
+	_, err = l.Packages.Root(ctx, v.Code.Digest)
+	if err == nil && len(v.Layers) > 0 {
+		_, err = l.Packages.Merged(ctx, v.LayerDigests())
+	}
+	if err != nil {
 		l.Logger.Error("a deployment package cannot be unpacked", "function", v.ID.ARN(), "error", err)
 		return function.Condition{
 			Reason: "The deployment package could not be unpacked.", Code: function.ReasonInvalidZipFile,

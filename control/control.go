@@ -20,6 +20,8 @@ type Packages interface {
 	Put(ctx context.Context, zip []byte) (code.Package, error)
 	// Root unpacks a stored package, once.
 	Root(ctx context.Context, digest string) (string, error)
+	// Merged unpacks several into one directory, once, each over those before it. Its refusals carry AWS's code.
+	Merged(ctx context.Context, digests []string) (string, error)
 }
 
 // Roles knows the account's IAM roles.
@@ -53,6 +55,7 @@ type Locations interface {
 // Lambda answers the Lambda API. All fields are needed.
 type Lambda struct {
 	Functions    *Functions
+	Layers       *Layers
 	Packages     Packages
 	Roles        Roles
 	Runtimes     Runtimes
@@ -75,6 +78,16 @@ func (l *Lambda) Handlers() lambda.Handlers {
 		DeleteFunction:              l.DeleteFunction,
 		ListFunctions:               l.ListFunctions,
 		Invoke:                      l.Invoke,
+
+		PublishLayerVersion:          l.PublishLayerVersion,
+		GetLayerVersion:              l.GetLayerVersion,
+		GetLayerVersionByArn:         l.GetLayerVersionByArn,
+		DeleteLayerVersion:           l.DeleteLayerVersion,
+		ListLayerVersions:            l.ListLayerVersions,
+		ListLayers:                   l.ListLayers,
+		AddLayerVersionPermission:    l.AddLayerVersionPermission,
+		RemoveLayerVersionPermission: l.RemoveLayerVersionPermission,
+		GetLayerVersionPolicy:        l.GetLayerVersionPolicy,
 	}
 }
 

@@ -47,11 +47,17 @@ func (l *Lambda) CreateFunction(ctx context.Context, in *lambda.CreateFunctionRe
 	if err := l.checkRole(ctx, t.call, v.Role); err != nil {
 		return nil, err
 	}
+	if v.Layers, err = l.useLayers(ctx, t.call, in.Layers); err != nil {
+		return nil, err
+	}
 	if _, err := l.Functions.head(t.id); err == nil {
 		// Told before the package is unpacked, for nothing; create tells for certain.
 		return nil, function.Errorf(function.ErrResourceConflict, "Function already exist: %s", t.id.Name)
 	}
 	if v.Code, err = l.storePackage(ctx, in.Code); err != nil {
+		return nil, err
+	}
+	if err := checkUnzipped(v); err != nil {
 		return nil, err
 	}
 	h := &head{ID: v.ID, UID: v.UID, Latest: v.Generation, Status: function.Creating(), Tags: in.Tags}
@@ -69,8 +75,6 @@ func refuseNotBuilt(in *lambda.CreateFunctionRequest) error {
 		return notBuilt("PackageType Image")
 	case value(in.Publish) || in.PublishTo != nil:
 		return notBuilt("Publish")
-	case len(in.Layers) > 0:
-		return notBuilt("Layers")
 	case in.VpcConfig != nil && len(in.VpcConfig.SubnetIds)+len(in.VpcConfig.SecurityGroupIds) > 0:
 		return notBuilt("VpcConfig")
 	case len(in.FileSystemConfigs) > 0:
@@ -112,7 +116,7 @@ func (l *Lambda) checkRole(ctx context.Context, call *awsapi.Call, arn string) e
 	return nil
 }
 
-// storePackage checks, stores and unpacks a deployment package, so that whatever is wrong with it is said to
+// storePackage keeps a deployment package, so that whatever is wrong with it is said to
 // the caller who brought it.
 func (l *Lambda) storePackage(ctx context.Context, in *lambda.FunctionCode) (function.CodeRef, error) {
 	switch {
@@ -125,12 +129,17 @@ func (l *Lambda) storePackage(ctx context.Context, in *lambda.FunctionCode) (fun
 	case in.ZipFile == nil:
 		return function.CodeRef{}, invalid("Please provide a source for function code.")
 	}
-	p, err := l.Packages.Put(ctx, in.ZipFile)
+	return l.keepPackage(ctx, in.ZipFile)
+}
+
+// keepPackage checks, stores and unpacks a zip file.
+func (l *Lambda) keepPackage(ctx context.Context, zip []byte) (function.CodeRef, error) {
+	p, err := l.Packages.Put(ctx, zip)
 	if err != nil {
 		return function.CodeRef{}, err
 	}
 	if _, err := l.Packages.Root(ctx, p.Digest); err != nil {
 		return function.CodeRef{}, err
 	}
-	return function.CodeRef{SHA256: p.SHA256, Digest: p.Digest, Size: p.Size}, nil
+	return function.CodeRef{SHA256: p.SHA256, Digest: p.Digest, Size: p.Size, Unzipped: p.Unzipped}, nil
 }

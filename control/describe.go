@@ -49,6 +49,9 @@ func (l *Lambda) summarize(v *function.Version, qualifier string) *lambda.Functi
 			ApplicationLogLevel: some(v.Logging.ApplicationLevel), SystemLogLevel: some(v.Logging.SystemLevel),
 		},
 	}
+	for _, layer := range v.Layers {
+		c.Layers = append(c.Layers, lambda.Layer{Arn: ptr(layer.ARN), CodeSize: ptr(layer.Code.Size)})
+	}
 	if v.Environment != nil {
 		c.Environment = &lambda.EnvironmentResponse{Variables: v.Environment}
 	}

@@ -174,11 +174,11 @@ func (f *Functions) list(scope function.ID, after string) iter.Seq[*head] {
 	}
 }
 
-// Digests yields the digest of every deployment package that a stored version needs.
-func (f *Functions) Digests() iter.Seq[string] {
-	return func(yield func(string) bool) {
+// Versions yields every stored version of every function.
+func (f *Functions) Versions() iter.Seq[*function.Version] {
+	return func(yield func(*function.Version) bool) {
 		for item := range f.versions.List(store.NewPrefix(versionKind), "") {
-			if !yield(item.Value.Code.Digest) {
+			if !yield(item.Value) {
 				return
 			}
 		}

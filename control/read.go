@@ -59,8 +59,15 @@ func (l *Lambda) find(ctx context.Context, name, qualifier *string) (target, *he
 	return t, h, v, err
 }
 
-// maxListed is the most functions that one ListFunctions answers.
+// maxListed is the most that one page of a list has.
 const maxListed = 50
+
+func pageSize(asked *int32) int {
+	if asked == nil {
+		return maxListed
+	}
+	return min(maxListed, int(*asked))
+}
 
 // ListFunctions implements https://docs.aws.amazon.com/lambda/latest/api/API_ListFunctions.html.
 func (l *Lambda) ListFunctions(ctx context.Context, in *lambda.ListFunctionsRequest) (*lambda.ListFunctionsResponse, error) {
@@ -68,10 +75,7 @@ func (l *Lambda) ListFunctions(ctx context.Context, in *lambda.ListFunctionsRequ
 	if err != nil {
 		return nil, err
 	}
-	limit := maxListed
-	if in.MaxItems != nil {
-		limit = min(limit, int(*in.MaxItems))
-	}
+	limit := pageSize(in.MaxItems)
 	scope := caller(awsapi.CallFrom(ctx))
 	out := &lambda.ListFunctionsResponse{Functions: []lambda.FunctionConfiguration{}}
 	if region := value(in.MasterRegion); region != "" && region != "ALL" && region != scope.Region {

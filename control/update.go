@@ -32,7 +32,7 @@ func (l *Lambda) UpdateFunctionCode(ctx context.Context, in *lambda.UpdateFuncti
 	return l.update(ctx, t, in.RevisionId, value(in.DryRun), func(v *function.Version) error {
 		v.Code = ref
 		set(&v.Architecture, some(arch))
-		return nil
+		return checkUnzipped(v)
 	})
 }
 
@@ -45,7 +45,7 @@ func (l *Lambda) UpdateFunctionConfiguration(ctx context.Context,
 		return nil, err
 	}
 	if err := refuseNotBuilt(&lambda.CreateFunctionRequest{
-		Layers: in.Layers, VpcConfig: in.VpcConfig, FileSystemConfigs: in.FileSystemConfigs, KMSKeyArn: in.KMSKeyArn,
+		VpcConfig: in.VpcConfig, FileSystemConfigs: in.FileSystemConfigs, KMSKeyArn: in.KMSKeyArn,
 		DeadLetterConfig: in.DeadLetterConfig, ImageConfig: in.ImageConfig,
 		CapacityProviderConfig: in.CapacityProviderConfig, DurableConfig: in.DurableConfig,
 	}); err != nil {
@@ -56,12 +56,24 @@ func (l *Lambda) UpdateFunctionConfiguration(ctx context.Context,
 			return nil, err
 		}
 	}
+	layers, err := l.useLayers(ctx, t.call, in.Layers)
+	if err != nil {
+		return nil, err
+	}
 	change := settings{
 		Runtime: in.Runtime, Handler: in.Handler, Role: in.Role, Description: in.Description, Timeout: in.Timeout,
 		MemorySize: in.MemorySize, EphemeralStorage: in.EphemeralStorage, Environment: in.Environment,
 		TracingConfig: in.TracingConfig, LoggingConfig: in.LoggingConfig, SnapStart: in.SnapStart,
 	}
-	return l.update(ctx, t, in.RevisionId, false, change.apply)
+	return l.update(ctx, t, in.RevisionId, false, func(v *function.Version) error {
+		if in.Layers != nil {
+			v.Layers = layers
+		}
+		if err := checkUnzipped(v); err != nil {
+			return err
+		}
+		return change.apply(v)
+	})
 }
 
 // updatable finds the function of an update and refuses early what update would refuse.

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"hotaru/awsapi"
+	"hotaru/code"
 	"hotaru/credential"
 	"hotaru/function"
 	"hotaru/gateway"
@@ -47,15 +48,25 @@ func (d *Daemon) keepSweeping() {
 	}
 }
 
-// sweepPackages removes the deployment packages that no function needs and no environment uses any more.
+// sweepPackages removes the packages of functions and layers that nothing needs and no environment uses any more.
 func (d *Daemon) sweepPackages(ctx context.Context) error {
 	needed := map[string]bool{}
-	if d.pool != nil {
-		for v := range d.pool.Versions() {
-			needed[v.Code.Digest] = true
+	need := func(v *function.Version) {
+		needed[v.Code.Digest] = true
+		layers := v.LayerDigests()
+		for _, digest := range append(layers, code.MergedDigest(layers)) {
+			needed[digest] = true
 		}
 	}
-	for digest := range d.functions.Digests() {
+	if d.pool != nil {
+		for v := range d.pool.Versions() {
+			need(v)
+		}
+	}
+	for v := range d.functions.Versions() {
+		need(v)
+	}
+	for digest := range d.layers.Digests() {
 		needed[digest] = true
 	}
 	if err := d.packages.Sweep(ctx, func(digest string) bool { return needed[digest] }); err != nil {

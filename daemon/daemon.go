@@ -45,6 +45,7 @@ type Daemon struct {
 	authority *credential.Authority
 	logs      *logstore.Store
 	functions *control.Functions
+	layers    *control.Layers
 	iam       *iam.Service
 	logsAPI   *cloudwatch.Service
 	lambda    *control.Lambda
@@ -140,6 +141,10 @@ func (d *Daemon) openControl(ctx context.Context) (err error) {
 		return err
 	}
 	d.onClose(func(context.Context) error { d.functions.Close(); return nil })
+	if d.layers, err = control.OpenLayers(ctx, d.state); err != nil {
+		return err
+	}
+	d.onClose(func(context.Context) error { d.layers.Close(); return nil })
 	if d.iam, err = iam.Open(ctx, d.state, d.sealer); err != nil {
 		return err
 	}
@@ -163,7 +168,7 @@ func (d *Daemon) openControl(ctx context.Context) (err error) {
 	d.pool = pool.New(maker.environment, d.functions.Stale, d.config.IdleTime, d.logger)
 	d.onClose(func(context.Context) error { d.pool.Close(); return nil })
 	d.lambda = &control.Lambda{
-		Functions: d.functions, Packages: d.packages, Roles: roles{d.iam}, Runtimes: d.runtimes,
+		Functions: d.functions, Layers: d.layers, Packages: d.packages, Roles: roles{d.iam}, Runtimes: d.runtimes,
 		Invoker:      &invoke.Invoker{Functions: d.functions, Environments: d.pool},
 		Environments: d.pool, Locations: locations{d.authority.Root}, Logger: d.logger,
 	}
@@ -215,7 +220,7 @@ func (d *Daemon) serve(context.Context) (err error) {
 		return err
 	})
 	d.serving.Go(d.keepSweeping)
-	for _, failed := range slices.Concat(d.functions.Failed(), d.iam.Failed(), []<-chan struct{}{d.logsAPI.Failed()}) {
+	for _, failed := range slices.Concat(d.functions.Failed(), d.layers.Failed(), d.iam.Failed(), []<-chan struct{}{d.logsAPI.Failed()}) {
 		d.serving.Go(func() {
 			select {
 			case <-failed:

@@ -48,15 +48,15 @@ func (m *maker) environment(ctx context.Context, v *function.Version) (*environm
 	if err != nil {
 		return nil, fmt.Errorf("daemon: runtime of %s: %w", v.ARN(), err)
 	}
-	root, err := m.packages.Root(ctx, v.Code.Digest)
+	at, err := m.code(ctx, v)
 	if err != nil {
 		return nil, fmt.Errorf("daemon: code of %s: %w", v.ARN(), err)
 	}
-	config, err := m.config(v, installed, root)
+	config, err := m.config(v, installed, at)
 	if err != nil {
 		return nil, err
 	}
-	code := []sandbox.Bind{{Source: root, Target: runtime.TaskRoot}}
+	code := at.binds()
 	if !m.hostFiles && anyBlankServes(v) {
 		if blank := m.stock.Take(kindOf(v)); blank != nil {
 			config.Binds = code
@@ -70,8 +70,26 @@ func (m *maker) environment(ctx context.Context, v *function.Version) (*environm
 	return blank.Assign(ctx, config)
 }
 
+// unpacked is where a version's code is on this machine, and its layers, merged; layers is empty if it has none.
+type unpacked struct{ task, layers string }
+
+func (m *maker) code(ctx context.Context, v *function.Version) (at unpacked, err error) {
+	if at.task, err = m.packages.Root(ctx, v.Code.Digest); err == nil && len(v.Layers) > 0 {
+		at.layers, err = m.packages.Merged(ctx, v.LayerDigests())
+	}
+	return at, err
+}
+
+func (at unpacked) binds() []sandbox.Bind {
+	binds := []sandbox.Bind{{Source: at.task, Target: runtime.TaskRoot}}
+	if at.layers != "" {
+		binds = append(binds, sandbox.Bind{Source: at.layers, Target: runtime.LayerRoot})
+	}
+	return binds
+}
+
 // config is what makes a blank a version's environment.
-func (m *maker) config(v *function.Version, installed *runtime.Runtime, root string) (environment.Config, error) {
+func (m *maker) config(v *function.Version, installed *runtime.Runtime, at unpacked) (environment.Config, error) {
 	stream := logStream(v, uuid.New(), time.Now())
 	variables, err := m.variables(v, stream)
 	if err != nil {
@@ -82,7 +100,7 @@ func (m *maker) config(v *function.Version, installed *runtime.Runtime, root str
 	if err != nil {
 		return environment.Config{}, fmt.Errorf("daemon: log of %s: %w", v.ARN(), err)
 	}
-	program, broken := m.program(v, installed, root)
+	program, broken := m.program(v, installed, at)
 	return environment.Config{
 		Version: v, Program: program, Broken: broken, Wrapped: v.Environment[wrapperVariable] != "", Env: variables,
 		Log: logSink{sink}, Logger: m.logger,
@@ -141,14 +159,18 @@ func (m *maker) blank(ctx context.Context, kind pool.Kind) (*environment.Blank, 
 }
 
 // program is what to start for a version; broken says why the function's own entry point cannot be.
-func (m *maker) program(v *function.Version, installed *runtime.Runtime, root string) (p runtime.Program, broken error) {
+func (m *maker) program(v *function.Version, installed *runtime.Runtime, at unpacked) (p runtime.Program, broken error) {
 	options := runtime.Options{MemoryMB: v.MemoryMB}
 	if m.hostFiles {
-		options.TaskRoot = root
+		options.TaskRoot, options.LayerRoot = at.task, at.layers
 	}
 	p = installed.Program(options)
 	if installed.Language == runtime.Provided && !m.hostFiles {
-		path, err := runtime.Entrypoint(root)
+		var layers []string
+		if at.layers != "" {
+			layers = []string{at.layers}
+		}
+		path, err := runtime.Entrypoint(at.task, layers...)
 		if err != nil {
 			return p, err
 		}

@@ -70,10 +70,6 @@ func TestCreateRefusals(t *testing.T) {
 			func(in *lambda.CreateFunctionInput) { in.Handler = nil }},
 		{"no zip", "InvalidParameterValueException", "Could not unzip uploaded file. Please check your file, then try to upload again.",
 			func(in *lambda.CreateFunctionInput) { in.Code.ZipFile = []byte("not a zip") }},
-		{"layers", "NotImplementedException", "Layers is not built yet",
-			func(in *lambda.CreateFunctionInput) {
-				in.Layers = []string{"arn:aws:lambda:us-east-1:000000000000:layer:l:1"}
-			}},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			in := &lambda.CreateFunctionInput{FunctionName: aws.String("f"), Runtime: types.Runtime(h.python), Role: &role,
@@ -98,9 +94,10 @@ func TestCreateRefusals(t *testing.T) {
 
 func TestOperationsThatAreNotBuiltSaySo(t *testing.T) {
 	h := start(t)
-	_, err := h.lambda.PublishLayerVersion(t.Context(), &lambda.PublishLayerVersionInput{
-		LayerName: aws.String("l"), Content: &types.LayerVersionContentInput{ZipFile: []byte("x")}})
-	refused(t, err, "NotImplementedException", "PublishLayerVersion")
+	_, err := h.lambda.CreateCodeSigningConfig(t.Context(), &lambda.CreateCodeSigningConfigInput{
+		AllowedPublishers: &types.AllowedPublishers{SigningProfileVersionArns: []string{
+			"arn:aws:signer:us-east-1:000000000000:/signing-profiles/p"}}})
+	refused(t, err, "NotImplementedException", "CreateCodeSigningConfig")
 }
 
 func TestStrangersAreRefused(t *testing.T) {

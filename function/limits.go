@@ -22,6 +22,13 @@ const (
 	// MaxEnvironmentBytes bounds the environment variables' JSON text.
 	MaxEnvironmentBytes = 4096
 
+	// MaxLayers is how many layers a function may use, and MaxUnzippedBytes what they and its code may come to.
+	MaxLayers        = 5
+	MaxUnzippedBytes = 250 << 20
+
+	// MaxTags is how many tags a function may have.
+	MaxTags = 50
+
 	// MaxLogTailBytes is how much of an invocation's log an Invoke with LogType Tail returns.
 	MaxLogTailBytes = 4096
 

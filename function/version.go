@@ -25,6 +25,8 @@ type Version struct {
 	Architecture string  `json:"architecture"`
 	PackageType  string  `json:"packageType"`
 	Code         CodeRef `json:"code"`
+	// Layers are merged into /opt, each over those before it.
+	Layers []LayerRef `json:"layers,omitempty"`
 	// Environment is nil when the function was created without one: the API tells {} and none apart.
 	Environment map[string]string `json:"-"`
 	TracingMode string            `json:"tracingMode"`
@@ -39,8 +41,9 @@ type CodeRef struct {
 	SHA256 string `json:"sha256"`
 	// Digest is the same in lower-case hex: the name under which it is stored.
 	Digest string `json:"digest"`
-	// Size in bytes of the zip file.
-	Size int64 `json:"size"`
+	// Size in bytes of the zip file, and Unzipped of its contents.
+	Size     int64 `json:"size"`
+	Unzipped int64 `json:"unzipped"`
 }
 
 // Logging is a function's LoggingConfig. The levels are empty with the Text format.
@@ -53,6 +56,15 @@ type Logging struct {
 
 // ARN is the qualified ARN of this version.
 func (v *Version) ARN() string { return v.ID.QualifiedARN(v.Version) }
+
+// LayerDigests are the packages of the layers, in their order.
+func (v *Version) LayerDigests() []string {
+	digests := make([]string, len(v.Layers))
+	for i, layer := range v.Layers {
+		digests[i] = layer.Code.Digest
+	}
+	return digests
+}
 
 // Timeout is how long one invocation may take.
 func (v *Version) Timeout() time.Duration { return time.Duration(v.TimeoutSeconds) * time.Second }

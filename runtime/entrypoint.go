@@ -28,11 +28,11 @@ func Entrypoint(task string, layers ...string) (string, error) {
 		return TaskRoot + "/bootstrap", err
 	}
 	for _, layer := range layers {
-		if found, err := bootstrapIn(layer, layerRoot); found || err != nil {
-			return layerRoot + "/bootstrap", err
+		if found, err := bootstrapIn(layer, LayerRoot); found || err != nil {
+			return LayerRoot + "/bootstrap", err
 		}
 	}
-	return "", EntrypointError(fmt.Sprintf("Couldn't find valid bootstrap(s): [%s/bootstrap %s/bootstrap]", TaskRoot, layerRoot))
+	return "", EntrypointError(fmt.Sprintf("Couldn't find valid bootstrap(s): [%s/bootstrap %s/bootstrap]", TaskRoot, LayerRoot))
 }
 
 // bootstrapIn says whether dir has a bootstrap that can be started. Links are followed inside dir only: what

@@ -11,12 +11,14 @@ import (
 	"hotaru/sandbox"
 )
 
-// TaskRoot is where an environment has its function's code.
-const TaskRoot = "/var/task"
+// TaskRoot is where an environment has its function's code, and LayerRoot its layers.
+const (
+	TaskRoot  = "/var/task"
+	LayerRoot = "/opt"
+)
 
 // Where Lambda has other things.
 const (
-	layerRoot  = "/opt"
 	runtimeDir = "/var/runtime"
 	langDir    = "/var/lang"
 )
@@ -80,7 +82,7 @@ type Options struct {
 // Program returns how to start the runtime.
 func (r *Runtime) Program(opt Options) Program {
 	host := opt.TaskRoot != ""
-	at := places{task: TaskRoot, layers: layerRoot, runtime: runtimeDir, prefix: langDir}
+	at := places{task: TaskRoot, layers: LayerRoot, runtime: runtimeDir, prefix: langDir}
 	if r.Interpreter != nil && (host || r.Interpreter.inUsr()) {
 		at.prefix = r.Interpreter.Prefix
 	}
