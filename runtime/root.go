@@ -57,6 +57,9 @@ func (c *Catalog) layout() []node {
 		"etc/pki/ca-trust", "etc/pki/ca-trust/extracted", "etc/pki/ca-trust/extracted/pem", "etc/pki/ca-trust/source",
 		"etc/pki/ca-trust/source/anchors", "etc/ssl", "etc/ssl/certs",
 		"home", "mnt", "opt", "proc", "root", "run", "sys", "usr", "var", "var/lang", "var/lib", "var/runtime", "var/task",
+		// The dynamic linker never looks again for a directory that was missing when a process started, as a function's
+		// code and layers are for a zygote.
+		"opt/lib", "var/task/lib",
 	} {
 		nodes = append(nodes, node{path: dir, mode: fs.ModeDir | 0o755})
 	}

@@ -64,6 +64,7 @@ func checkSkeleton(t *testing.T, dir string) {
 	t.Helper()
 	for path, want := range map[string]fs.FileMode{
 		"proc": fs.ModeDir | 0o755, "dev": fs.ModeDir | 0o755, "sys": fs.ModeDir | 0o755, "opt": fs.ModeDir | 0o755,
+		"opt/lib": fs.ModeDir | 0o755, "var/task/lib": fs.ModeDir | 0o755,
 		"tmp": fs.ModeDir | fs.ModeSticky | 0o777, "var/task": fs.ModeDir | 0o755, "var/lang": fs.ModeDir | 0o755,
 		"var/runtime": fs.ModeDir | 0o755, "etc/passwd": 0o644, "etc/resolv.conf": 0o644, ".": fs.ModeDir | 0o755,
 	} {

@@ -3,14 +3,23 @@ package main
 // The tests that show an operation at work, by operation.
 var (
 	lambdaTests = map[string]string{
-		"CreateFunction":              "daemon.TestRecordedStates",
-		"DeleteFunction":              "daemon.TestDeleteAndCreateAgain",
-		"GetFunction":                 "daemon.TestRecordedStates",
-		"GetFunctionConfiguration":    "daemon.TestRecordedRevision",
-		"Invoke":                      "daemon.TestRecordedInvokes",
-		"ListFunctions":               "daemon.TestListPages",
-		"UpdateFunctionCode":          "daemon.TestUpdates",
-		"UpdateFunctionConfiguration": "daemon.TestUpdates",
+		"AddLayerVersionPermission":    "daemon.TestRecordedLayerPolicies",
+		"CreateFunction":               "daemon.TestRecordedStates",
+		"DeleteFunction":               "daemon.TestDeleteAndCreateAgain",
+		"DeleteLayerVersion":           "daemon.TestRecordedLayerLife",
+		"GetFunction":                  "daemon.TestRecordedStates",
+		"GetFunctionConfiguration":     "daemon.TestRecordedRevision",
+		"GetLayerVersion":              "daemon.TestRecordedLayerLife",
+		"GetLayerVersionByArn":         "daemon.TestRecordedLayerLife",
+		"GetLayerVersionPolicy":        "daemon.TestRecordedLayerPolicies",
+		"Invoke":                       "daemon.TestRecordedInvokes",
+		"ListFunctions":                "daemon.TestListPages",
+		"ListLayerVersions":            "daemon.TestListLayers",
+		"ListLayers":                   "daemon.TestListLayers",
+		"PublishLayerVersion":          "daemon.TestRecordedLayerLife",
+		"RemoveLayerVersionPermission": "daemon.TestRecordedLayerPolicies",
+		"UpdateFunctionCode":           "daemon.TestUpdates",
+		"UpdateFunctionConfiguration":  "daemon.TestUpdates",
 	}
 	iamTests = map[string]string{
 		"AddUserToGroup":                "services/iam.TestGroupLife",
