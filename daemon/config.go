@@ -28,6 +28,8 @@ type Config struct {
 	MaxBodyMemory int64
 	// AccessLog logs every request at Info instead of Debug.
 	AccessLog bool
+	// Metrics is the HOST:PORT where Prometheus may read metrics, unsigned, at /metrics. Default: nowhere.
+	Metrics string
 	// Account is the twelve-digit account that the root credential belongs to. Default: 000000000000.
 	Account string
 	// Region is where requests go whose credential scope names none of its own. Default: us-east-1.

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -17,7 +18,7 @@ import (
 	"hotaru/control"
 	"hotaru/credential"
 	"hotaru/gateway"
-	"hotaru/invoke"
+	"hotaru/metrics"
 	"hotaru/pki"
 	"hotaru/pool"
 	"hotaru/runtime"
@@ -25,6 +26,7 @@ import (
 	"hotaru/services/iam"
 	cloudwatch "hotaru/services/logs"
 	"hotaru/services/logs/logstore"
+	"hotaru/store"
 	"hotaru/store/blob"
 	"hotaru/store/pebble"
 	"hotaru/store/seal"
@@ -37,7 +39,7 @@ type Daemon struct {
 	// cleanup undoes what has been started, the last first.
 	cleanup []func(context.Context) error
 
-	state     *pebble.Store
+	state     store.State
 	sealer    *seal.Sealer
 	packages  *code.Store
 	driver    sandbox.Driver
@@ -50,11 +52,15 @@ type Daemon struct {
 	logsAPI   *cloudwatch.Service
 	lambda    *control.Lambda
 	pool      *pool.Pool
-	front     *gateway.Gateway
-	inside    *http.Server
-	ca        *pki.CA
-	loopback  *loopback
-	endpoint  Endpoint
+	stock     *pool.Stock
+	metrics   *metrics.Metrics
+	// metricsURL is where metrics are read; empty where they are not.
+	metricsURL string
+	front      *gateway.Gateway
+	inside     *http.Server
+	ca         *pki.CA
+	loopback   *loopback
+	endpoint   Endpoint
 
 	failOnce sync.Once
 	failed   chan struct{}
@@ -73,6 +79,7 @@ func Start(ctx context.Context, config Config) (*Daemon, error) {
 		config: config.withDefaults(), failed: make(chan struct{}), stop: make(chan struct{}),
 	}
 	d.logger = d.config.Logger
+	d.makeMetrics()
 	for _, step := range []func(context.Context) error{
 		d.openData, d.openExecution, d.openControl, d.serve,
 	} {
@@ -103,11 +110,15 @@ func (d *Daemon) openData(ctx context.Context) (err error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return fmt.Errorf("daemon: data directory: %w", err)
 	}
-	d.state, err = pebble.Open(ctx, pebble.Options{Dir: filepath.Join(dir, "state"), Log: d.logger})
+	engine, err := pebble.Open(ctx, pebble.Options{Dir: filepath.Join(dir, "state"), Log: d.logger})
 	if err != nil {
 		return err
 	}
-	d.onClose(func(context.Context) error { return d.state.Close() })
+	d.onClose(func(context.Context) error { return engine.Close() })
+	d.state = engine
+	if d.metrics != nil {
+		d.state = d.metrics.State(d.state)
+	}
 	if d.sealer, err = seal.Open(dir); err != nil {
 		return err
 	}
@@ -163,13 +174,14 @@ func (d *Daemon) openControl(ctx context.Context) (err error) {
 		driver: d.driver, runtimes: d.runtimes, packages: d.packages, authority: d.authority, role: d.iam.Role, logs: d.logs,
 		loopback: d.loopback, logger: d.logger, hostFiles: d.driver.Name() == "process",
 	}
-	maker.stock = pool.NewStock(maker.blank, pool.StockLimits{Ready: d.config.ReadyBlanks, IdleTime: d.config.IdleTime}, d.logger)
-	d.onClose(func(context.Context) error { maker.stock.Close(); return nil })
+	d.stock = pool.NewStock(maker.blank, pool.StockLimits{Ready: d.config.ReadyBlanks, IdleTime: d.config.IdleTime}, d.logger)
+	d.onClose(func(context.Context) error { d.stock.Close(); return nil })
+	maker.stock = d.stock
 	d.pool = pool.New(maker.environment, d.functions.Stale, d.config.IdleTime, d.logger)
 	d.onClose(func(context.Context) error { d.pool.Close(); return nil })
 	d.lambda = &control.Lambda{
 		Functions: d.functions, Layers: d.layers, Packages: d.packages, Roles: roles{d.iam}, Runtimes: d.runtimes,
-		Invoker:      &invoke.Invoker{Functions: d.functions, Environments: d.pool},
+		Invoker:      d.invoker(),
 		Environments: d.pool, Locations: locations{d.authority.Root}, Logger: d.logger,
 	}
 	d.lambda.Start(ctx)
@@ -201,12 +213,7 @@ func (d *Daemon) serve(context.Context) (err error) {
 	d.endpoint.URL, d.endpoint.Region = "http://"+reachable(listeners[0]), d.config.Region
 	server := d.config.limits().NewServer(d.front, d.logger)
 	for _, l := range listeners {
-		shared := port.Listen(l)
-		d.serving.Go(func() {
-			if err := server.Serve(shared); !errors.Is(err, http.ErrServerClosed) {
-				d.fail(fmt.Errorf("daemon: %w", err))
-			}
-		})
+		d.serveOn(server, port.Listen(l))
 	}
 	d.onClose(func(ctx context.Context) error {
 		close(d.stop)
@@ -219,6 +226,9 @@ func (d *Daemon) serve(context.Context) (err error) {
 		d.serving.Wait()
 		return err
 	})
+	if err := d.serveMetrics(); err != nil {
+		return err
+	}
 	d.serving.Go(d.keepSweeping)
 	for _, failed := range slices.Concat(d.functions.Failed(), d.layers.Failed(), d.iam.Failed(), []<-chan struct{}{d.logsAPI.Failed()}) {
 		d.serving.Go(func() {
@@ -234,6 +244,15 @@ func (d *Daemon) serve(context.Context) (err error) {
 			d.endpoint.URL + " is the root user")
 	}
 	return d.endpoint.write(d.config.DataDir)
+}
+
+// serveOn serves a listener until the server is shut down. Any other end is this Hotaru's.
+func (d *Daemon) serveOn(server *http.Server, l net.Listener) {
+	d.serving.Go(func() {
+		if err := server.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+			d.fail(fmt.Errorf("daemon: %w", err))
+		}
+	})
 }
 
 // fail notes the first reason why this Hotaru cannot go on.

@@ -39,6 +39,9 @@ func (d *Daemon) openExecution(ctx context.Context) (err error) {
 	if lacking := d.runtimes.Lacking(); len(lacking) > 0 && d.driver.Name() != "process" {
 		d.logger.Warn("functions will miss what Lambda has and this machine lacks", "lacking", strings.Join(lacking, ", "))
 	}
+	if d.metrics != nil {
+		d.driver = d.metrics.Driver(d.driver)
+	}
 	d.onClose(func(context.Context) error {
 		err := d.driver.Close()
 		d.loopback.serving.Wait() // it ends with the sandboxes

@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"time"
 
 	"hotaru/awsapi"
 	"hotaru/awsapi/server"
@@ -107,6 +108,19 @@ func (k keeper) Verify(r *http.Request, expect sigv4.Expect, digest func() ([sha
 
 // ServeHTTP answers one request on the port.
 func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) { g.port.ServeHTTP(w, r) }
+
+// Beside is the handler for a listener of its own beside the port, whose requests nobody signs. It answers the same hosts
+// and the same pages as the port.
+func (g *Gateway) Beside(next http.Handler) http.Handler {
+	door := g.newDoor(false)
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if refusal := door.check(w, r); refusal != nil {
+			door.refuse(w, r, refusal, time.Now())
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
+}
 
 // Inside is the handler for listeners inside execution environments, which are addressed by AWS's own names too. It
 // shares no memory with the port, so that functions cannot keep others from it.

@@ -33,6 +33,8 @@ type Invoker struct {
 	Environments Environments
 	// Concurrency is the limit of concurrent executions of one account in one region; 0 means Lambda's.
 	Concurrency int
+	// Meter counts invocations; nil counts none.
+	Meter Meter
 
 	sampler sampler
 
@@ -68,11 +70,16 @@ func (i *Invoker) Invoke(ctx context.Context, r *Request) (*Result, error) {
 	if err != nil {
 		return nil, err
 	}
+	counters := i.counters(v)
 	release, err := i.admit(account{r.ID.Account, r.ID.Region})
 	if err != nil {
+		counters.Throttled()
 		return nil, err
 	}
 	defer release()
+	counters.Began()
+	var outcome *environment.Outcome
+	defer func() { counters.Ended(outcome) }()
 
 	ctx = context.WithoutCancel(ctx)
 	env, err := i.Environments.Acquire(ctx, v)
@@ -85,7 +92,7 @@ func (i *Invoker) Invoke(ctx context.Context, r *Request) (*Result, error) {
 	defer i.Environments.Release(env)
 	r.FunctionARN = r.ID.QualifiedARN(r.Qualifier)
 	r.TraceID, r.Traced = i.trace(v, r.TraceID, time.Now())
-	outcome, err := env.Invoke(ctx, &r.Invocation)
+	outcome, err = env.Invoke(ctx, &r.Invocation)
 	if err != nil {
 		return nil, fmt.Errorf("invoke %s: %w", v.ARN(), err)
 	}

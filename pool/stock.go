@@ -77,6 +77,17 @@ func setDefault[T comparable](field *T, value T) {
 	}
 }
 
+// Size is the number of blanks that are ready, and that are being made or soon will be.
+func (s *Stock) Size() (ready, coming int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, sh := range s.kinds {
+		ready += len(sh.blanks)
+		coming += sh.coming
+	}
+	return ready, coming
+}
+
 // Take returns a blank of a kind, or nil if none is ready: the caller makes one itself then. Either way more will
 // be ready soon.
 func (s *Stock) Take(kind Kind) *environment.Blank {

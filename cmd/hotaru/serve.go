@@ -24,6 +24,7 @@ type serveCommand struct {
 	MaxConnections         int           `help:"How many connections may be open; further ones are turned away." default:"4096"`
 	MaxBodyMemory          int64         `help:"How many MiB of request bodies may be in memory; further ones wait 2 s and then get status 503." default:"512"`
 	AccessLog              bool          `help:"Log a line for every request: operation, status, duration, caller. Never secrets." env:"HOTARU_ACCESS_LOG"`
+	Metrics                string        `help:"HOST:PORT where Prometheus may read metrics at /metrics, without a signature. Nowhere by default." env:"HOTARU_METRICS" placeholder:"HOST:PORT"`
 	Account                string        `help:"The twelve-digit account of the root credential." default:"000000000000" env:"HOTARU_ACCOUNT"`
 	Region                 string        `help:"The region that hotaru env prints." default:"us-east-1" env:"HOTARU_REGION"`
 	Sandbox                string        `help:"How functions are isolated: auto, namespace, or process (not at all)." default:"auto" enum:"auto,namespace,process" env:"HOTARU_SANDBOX"`
@@ -66,7 +67,7 @@ func (c serveCommand) Run() error {
 
 	d, err := daemon.Start(context.Background(), daemon.Config{
 		DataDir: dir, Listen: c.Listen, TLSCertificate: c.TLSCert, TLSKey: c.TLSKey,
-		AllowedHosts: c.AllowedHost, CORSOrigins: c.CORSOrigin, AccessLog: c.AccessLog,
+		AllowedHosts: c.AllowedHost, CORSOrigins: c.CORSOrigin, AccessLog: c.AccessLog, Metrics: c.Metrics,
 		MaxConnections: c.MaxConnections, MaxBodyMemory: c.MaxBodyMemory << 20,
 		Account: c.Account, Region: c.Region, Sandbox: c.Sandbox,
 		AWSNames: c.AWSNames, Runtimes: c.Runtimes, InsecureAnyCredentials: c.InsecureAnyCredentials,

@@ -29,7 +29,7 @@ func wings() map[string]wing {
 		"destination": control, "eventsource": control,
 		"environment": execution, "pool": execution, "runtimeapi": execution, "runtime": execution,
 		"sandbox": execution, "code": execution, "names": execution,
-		"services": service, "gateway": front, "console": front, "authorization": front,
+		"services": service, "gateway": front, "console": front, "authorization": front, "metrics": front,
 		"daemon": whole,
 		"cmd":    program, "bench": program, "demo": program, "e2e": program,
 		"internal": leaf,

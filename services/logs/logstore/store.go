@@ -172,6 +172,9 @@ func (s *Store) group(key groupKey, create bool) (g *group, made bool, err error
 // Dropped is how many events were lost since Open because they came faster than they could be stored.
 func (s *Store) Dropped() uint64 { return s.dropped.Load() }
 
+// Pending is how many bytes of events wait to be written.
+func (s *Store) Pending() int64 { return s.pending.Load() }
+
 // Flush writes all events that were appended before the call; they can then be read and survive the process. It
 // answers an error if some group could not be written; its events go on waiting.
 func (s *Store) Flush(ctx context.Context) error { return s.request(ctx, (*writer).flush) }

@@ -1,0 +1,123 @@
+// Package metrics counts and times what Hotaru does, in Prometheus's form: Lambda's own metrics by function and version,
+// and those of the machine beneath. It watches other rooms from outside: it wraps what they are given or asks them when
+// somebody scrapes, and none of them knows it. It must not decide anything, nor say who may read.
+package metrics
+
+import (
+	"log/slog"
+	"net/http"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"hotaru/function"
+)
+
+// maxScrapes is how many clients may read at a time.
+const maxScrapes = 4
+
+// Metrics are those of one Hotaru.
+type Metrics struct {
+	registry  *prometheus.Registry
+	functions *functions
+	sandboxes *operations
+	commits   *operations
+	handler   http.Handler
+}
+
+// Options say what Metrics are made of.
+type Options struct {
+	// Known says whether a version of a function is still there: those of others are forgotten at the next scrape. It
+	// is called from many goroutines; nil means that all are.
+	Known func(id function.ID, version string) bool
+	// Logger hears of scrapes that fail; slog.DiscardHandler by default.
+	Logger *slog.Logger
+}
+
+// New makes metrics that have counted nothing yet.
+func New(o Options) *Metrics {
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	r := prometheus.NewRegistry()
+	m := &Metrics{
+		registry:  r,
+		functions: newFunctions(r, o.Known),
+		sandboxes: newOperations(r, "hotaru_sandbox_operation", "operations on sandboxes", "operation"),
+		commits:   newOperations(r, "hotaru_store_commit", "commits to the store, until they are on disk"),
+	}
+	r.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	m.handler = promhttp.HandlerFor(r, promhttp.HandlerOpts{
+		ErrorLog: slog.NewLogLogger(o.Logger.Handler(), slog.LevelError), MaxRequestsInFlight: maxScrapes,
+	})
+	return m
+}
+
+// ServeHTTP answers GET and HEAD of /metrics.
+func (m *Metrics) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	switch {
+	case r.URL.Path != "/metrics":
+		http.Error(w, "The metrics are at /metrics.", http.StatusNotFound)
+	case r.Method != http.MethodGet && r.Method != http.MethodHead:
+		w.Header().Set("Allow", "GET, HEAD")
+		http.Error(w, "Metrics can only be read.", http.StatusMethodNotAllowed)
+	default:
+		m.functions.forget()
+		m.handler.ServeHTTP(w, r)
+	}
+}
+
+// Sources are asked at each scrape. A nil one has no metric.
+type Sources struct {
+	// Environments are the execution environments that wait for an event and that are at work.
+	Environments func() (idle, busy int)
+	// Blanks are the prepared sandboxes that are ready, and that are being made.
+	Blanks func() (ready, coming int)
+	// LogEventsDropped counts log events that were lost since the start because they came too fast; LogBytesPending
+	// are those that wait to be written.
+	LogEventsDropped func() uint64
+	LogBytesPending  func() int64
+}
+
+// Watch adds sources. Call it once.
+func (m *Metrics) Watch(s Sources) {
+	if s.Environments != nil {
+		m.registry.MustRegister(states("hotaru_environments", "Execution environments, by what they do.", "idle", "busy", s.Environments))
+	}
+	if s.Blanks != nil {
+		m.registry.MustRegister(states("hotaru_blanks",
+			"Prepared sandboxes that belong to no function yet, their interpreter started where it can be.", "ready", "coming", s.Blanks))
+	}
+	if s.LogEventsDropped != nil {
+		m.registry.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{
+			Name: "hotaru_log_events_dropped_total", Help: "Log events that came faster than they could be stored.",
+		}, func() float64 { return float64(s.LogEventsDropped()) }))
+	}
+	if s.LogBytesPending != nil {
+		m.registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+			Name: "hotaru_log_pending_bytes", Help: "Log events that wait to be written.",
+		}, func() float64 { return float64(s.LogBytesPending()) }))
+	}
+}
+
+// pair is a gauge of two states that are read at one moment.
+type pair struct {
+	desc          *prometheus.Desc
+	first, second string
+	read          func() (int, int)
+}
+
+func states(name, help, first, second string, read func() (int, int)) prometheus.Collector {
+	return &pair{prometheus.NewDesc(name, help, []string{"state"}, nil), first, second, read}
+}
+
+// Describe implements prometheus.Collector.
+func (p *pair) Describe(to chan<- *prometheus.Desc) { to <- p.desc }
+
+// Collect implements prometheus.Collector.
+func (p *pair) Collect(to chan<- prometheus.Metric) {
+	first, second := p.read()
+	to <- prometheus.MustNewConstMetric(p.desc, prometheus.GaugeValue, float64(first), p.first)
+	to <- prometheus.MustNewConstMetric(p.desc, prometheus.GaugeValue, float64(second), p.second)
+}

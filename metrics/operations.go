@@ -1,0 +1,134 @@
+package metrics
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"hotaru/sandbox"
+	"hotaru/store"
+)
+
+// operations times something that other rooms do, and counts how often it failed.
+type operations struct {
+	took   *prometheus.HistogramVec
+	errors *prometheus.CounterVec
+}
+
+func newOperations(r *prometheus.Registry, name, what string, labels ...string) *operations {
+	o := &operations{
+		took: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name: name + "_seconds", Help: "How long " + what + " took.",
+			Buckets: []float64{.00005, .0001, .00025, .0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 10},
+		}, labels),
+		errors: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: name + "_errors_total", Help: "How many " + what + " failed.",
+		}, labels),
+	}
+	r.MustRegister(o.took, o.errors)
+	return o
+}
+
+// note times one operation that has just ended.
+func (o *operations) note(began time.Time, err error, labels ...string) {
+	o.took.WithLabelValues(labels...).Observe(time.Since(began).Seconds())
+	if err != nil {
+		o.errors.WithLabelValues(labels...).Inc()
+	}
+}
+
+// Driver times what a sandbox driver does.
+func (m *Metrics) Driver(d sandbox.Driver) sandbox.Driver { return timedDriver{d, m.sandboxes} }
+
+type timedDriver struct {
+	sandbox.Driver
+	times *operations
+}
+
+// Create implements sandbox.Driver.
+func (d timedDriver) Create(ctx context.Context, spec sandbox.Spec) (sandbox.Sandbox, error) {
+	began := time.Now()
+	sb, err := d.Driver.Create(ctx, spec)
+	d.times.note(began, err, "create")
+	if err != nil {
+		return nil, err
+	}
+	return timedSandbox{sb, d.times}, nil
+}
+
+// timedSandbox times what takes the kernel some time. What happens with every invocation is not among it, but for
+// Thaw after a rest.
+type timedSandbox struct {
+	sandbox.Sandbox
+	times *operations
+}
+
+// Attach implements sandbox.Sandbox.
+func (s timedSandbox) Attach(ctx context.Context, binds []sandbox.Bind) error {
+	began := time.Now()
+	err := s.Sandbox.Attach(ctx, binds)
+	s.times.note(began, err, "attach")
+	return err
+}
+
+// Start implements sandbox.Sandbox.
+func (s timedSandbox) Start(ctx context.Context, command sandbox.Command) (sandbox.Process, error) {
+	began := time.Now()
+	p, err := s.Sandbox.Start(ctx, command)
+	s.times.note(began, err, "start")
+	return p, err
+}
+
+// Reset implements sandbox.Sandbox.
+func (s timedSandbox) Reset(ctx context.Context) error {
+	began := time.Now()
+	err := s.Sandbox.Reset(ctx)
+	s.times.note(began, err, "reset")
+	return err
+}
+
+// Freeze implements sandbox.Sandbox.
+func (s timedSandbox) Freeze(ctx context.Context) error {
+	began := time.Now()
+	err := s.Sandbox.Freeze(ctx)
+	s.times.note(began, err, "freeze")
+	return err
+}
+
+// Thaw implements sandbox.Sandbox.
+func (s timedSandbox) Thaw(ctx context.Context) error {
+	began := time.Now()
+	err := s.Sandbox.Thaw(ctx)
+	s.times.note(began, err, "thaw")
+	return err
+}
+
+// Destroy implements sandbox.Sandbox.
+func (s timedSandbox) Destroy(ctx context.Context) error {
+	began := time.Now()
+	err := s.Sandbox.Destroy(ctx)
+	s.times.note(began, err, "destroy")
+	return err
+}
+
+// State times a store's commits.
+func (m *Metrics) State(s store.State) store.State { return timedState{s, m.commits} }
+
+type timedState struct {
+	store.State
+	times *operations
+}
+
+// Commit implements store.State. Somebody else's change in between is an answer, not a failure.
+func (s timedState) Commit(ctx context.Context, changes ...store.Change) (store.Revision, error) {
+	began := time.Now()
+	revision, err := s.State.Commit(ctx, changes...)
+	failure := err
+	if conflict := (*store.ConflictError)(nil); errors.As(err, &conflict) {
+		failure = nil
+	}
+	s.times.note(began, failure)
+	return revision, err
+}
