@@ -103,7 +103,7 @@ func startFunction(t *testing.T, bootstrap string) *goFunction {
 }
 
 func (f *goFunction) invoke(payload string) (*runtimeapi.Response, error) {
-	return f.session.Invoke(f.t.Context(), &runtimeapi.Event{RequestID: "request-1", FunctionARN: "arn:x",
+	return exchange(f.t.Context(), f.session, &runtimeapi.Event{RequestID: "request-1", FunctionARN: "arn:x",
 		Deadline: time.UnixMilli(4102444800000), TraceID: "Root=1", ClientContext: `{"custom":{"a":"b"}}`,
 		CognitoIdentity: `{"cognitoIdentityId":"i"}`, Payload: []byte(payload)})
 }

@@ -78,6 +78,14 @@ func (e *either) Invoke(ctx context.Context, event *Event) (*Response, error) {
 	return session.Invoke(ctx, event)
 }
 
+func (e *either) Ready() error {
+	session := e.choice()
+	if session == nil {
+		return nil
+	}
+	return session.Ready()
+}
+
 func (e *either) Close() error {
 	return errors.Join(e.both[0].Close(), e.both[1].Close())
 }

@@ -17,7 +17,7 @@ import (
 const soloWrite = 64 * 1024
 
 // NewFrames returns the Session of a bootstrap of ours at the other end of conn, a stream socket (see Pair).
-// Its log records go to logs, whenever Init or Invoke is there to read them. The caller's own goroutine reads
+// Its log records go to logs, whenever Init, Invoke or Ready is there to read them. The caller's own goroutine reads
 // and writes; the session owns conn and closes it in Close.
 func NewFrames(conn net.Conn, logs LogSink) Session {
 	return &frames{conn: conn, logs: logs, reader: newFrameReader(conn)}
@@ -34,9 +34,11 @@ type frames struct {
 	out    net.Buffers
 	number uint32 // of the last event
 	ready  bool   // Init has succeeded
+	// stop ends the turn of an event that has been answered; nil once the runtime is ready.
+	stop func() bool
 
 	mu     sync.Mutex // guards the fields below
-	turn   uint64     // counts Init and Invoke, so that a late cancellation hits no later one
+	turn   uint64     // counts Inits and events, so that a late cancellation hits no later one
 	broken error
 }
 
@@ -96,25 +98,26 @@ func (f *frames) Invoke(ctx context.Context, event *Event) (*Response, error) {
 	if !f.ready {
 		return nil, fmt.Errorf("runtimeapi: Invoke without a successful Init: %w", ErrRuntimeGone)
 	}
+	if err := f.Ready(); err != nil {
+		return nil, gone(err)
+	}
 	stop, err := f.begin(ctx)
 	if err != nil {
 		return nil, err
 	}
 	response, fault, err := f.invoke(event)
-	stop()
-	err = f.finish(err)
-	switch {
-	case fault == nil:
-		return response, err
-	case err == nil:
-		return nil, fault
-	default:
-		return nil, errors.Join(fault, err)
+	if err != nil {
+		stop()
+		return nil, f.finish(err)
 	}
+	f.stop = stop
+	if fault != nil {
+		return nil, fault
+	}
+	return response, nil
 }
 
-// invoke hands over the event and reads up to the Ready that follows the answer. The answer, if there is one,
-// is returned beside the error that came after it.
+// invoke hands over the event and reads its answer.
 func (f *frames) invoke(event *Event) (response *Response, fault *FunctionError, err error) {
 	f.number++
 	f.head = appendEvent(f.head[:0], event, f.number)
@@ -123,33 +126,39 @@ func (f *frames) invoke(event *Event) (response *Response, fault *FunctionError,
 		return nil, nil, err
 	}
 	defer func() { f.await(written, err) }()
-	for {
-		typ, length, err := f.nextFrame()
-		if err != nil {
-			return response, fault, err
-		}
-		answered := response != nil || fault != nil
-		if typ == frameReady {
-			if !answered {
-				return nil, nil, protocolError("Ready before an answer")
-			}
-			return response, fault, nil
-		}
-		if answered || typ == frameInitError {
-			return response, fault, protocolError("an answer out of turn")
-		}
-		a, err := f.reader.answer(length)
-		switch {
-		case err != nil:
-			return nil, nil, err
-		case a.number != f.number:
-			return nil, nil, protocolError("an answer to another event")
-		case typ == frameError || a.tooLarge:
-			fault = a.asError()
-		default:
-			response = &Response{ContentType: a.tag, Payload: a.payload}
-		}
+	typ, length, err := f.nextFrame()
+	switch {
+	case err != nil:
+		return nil, nil, err
+	case typ == frameReady:
+		return nil, nil, protocolError("Ready before an answer")
+	case typ == frameInitError:
+		return nil, nil, protocolError("an answer out of turn")
 	}
+	a, err := f.reader.answer(length)
+	switch {
+	case err != nil:
+		return nil, nil, err
+	case a.number != f.number:
+		return nil, nil, protocolError("an answer to another event")
+	case typ == frameError || a.tooLarge:
+		return nil, a.asError(), nil
+	default:
+		return &Response{ContentType: a.tag, Payload: a.payload}, nil, nil
+	}
+}
+
+func (f *frames) Ready() error {
+	if f.stop == nil {
+		return nil
+	}
+	typ, _, err := f.nextFrame()
+	if err == nil && typ != frameReady {
+		err = protocolError("an answer out of turn")
+	}
+	f.stop()
+	f.stop = nil
+	return f.finish(err)
 }
 
 // nextFrame returns the next frame that is no log record.

@@ -128,7 +128,7 @@ func TestFramesOutOfTurn(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				response, err = session.Invoke(t.Context(), &runtimeapi.Event{Payload: []byte("{}")})
+				response, err = exchange(t.Context(), session, &runtimeapi.Event{Payload: []byte("{}")})
 			}
 			if !errors.Is(err, runtimeapi.ErrRuntimeGone) || !strings.Contains(err.Error(), test.want) {
 				t.Errorf("error %v, want one with %q", err, test.want)
@@ -136,7 +136,7 @@ func TestFramesOutOfTurn(t *testing.T) {
 			if (response != nil) != test.answered {
 				t.Errorf("response %v, want one: %v", response, test.answered)
 			}
-			if _, err := session.Invoke(t.Context(), &runtimeapi.Event{}); !errors.Is(err, runtimeapi.ErrRuntimeGone) {
+			if _, err := exchange(t.Context(), session, &runtimeapi.Event{}); !errors.Is(err, runtimeapi.ErrRuntimeGone) {
 				t.Errorf("Invoke afterwards: %v, want ErrRuntimeGone", err)
 			}
 		})
@@ -156,7 +156,7 @@ func TestFramesErrorThenGone(t *testing.T) {
 	if err := session.Init(t.Context(), start); err != nil {
 		t.Fatal(err)
 	}
-	_, err := session.Invoke(t.Context(), &runtimeapi.Event{})
+	_, err := exchange(t.Context(), session, &runtimeapi.Event{})
 	var fault *runtimeapi.FunctionError
 	if !errors.As(err, &fault) || fault.Type != "Runtime.Unhandled" || !errors.Is(err, runtimeapi.ErrRuntimeGone) {
 		t.Errorf("%v, want the function error and ErrRuntimeGone", err)
@@ -179,7 +179,7 @@ func TestFramesInitError(t *testing.T) {
 	if diff := cmp.Diff(want, fault); diff != "" {
 		t.Error(diff)
 	}
-	if _, err := session.Invoke(t.Context(), &runtimeapi.Event{}); !errors.Is(err, runtimeapi.ErrRuntimeGone) {
+	if _, err := exchange(t.Context(), session, &runtimeapi.Event{}); !errors.Is(err, runtimeapi.ErrRuntimeGone) {
 		t.Errorf("Invoke after a failed Init: %v", err)
 	}
 }
@@ -218,10 +218,10 @@ func TestFramesCancel(t *testing.T) {
 				t.Fatal(err)
 			}
 			event := &runtimeapi.Event{Payload: make([]byte, payload)}
-			if _, err := session.Invoke(ctx, event); !errors.Is(err, cause) {
+			if _, err := exchange(ctx, session, event); !errors.Is(err, cause) {
 				t.Errorf("Invoke: %v, want the cause", err)
 			}
-			if _, err := session.Invoke(t.Context(), event); !errors.Is(err, runtimeapi.ErrRuntimeGone) || !errors.Is(err, cause) {
+			if _, err := exchange(t.Context(), session, event); !errors.Is(err, runtimeapi.ErrRuntimeGone) || !errors.Is(err, cause) {
 				t.Errorf("Invoke afterwards: %v, want ErrRuntimeGone with the cause", err)
 			}
 		})
@@ -243,7 +243,7 @@ func TestFramesCancel(t *testing.T) {
 		if err := session.Init(t.Context(), start); err != nil {
 			t.Fatal(err)
 		}
-		response, err := session.Invoke(ctx, &runtimeapi.Event{})
+		response, err := exchange(ctx, session, &runtimeapi.Event{})
 		if !errors.Is(err, cause) || response == nil || response.ContentType != "text/plain" {
 			t.Errorf("%v, %v; want the answer and the cause", response, err)
 		}
@@ -274,7 +274,7 @@ func TestFramesCloseDuringInvoke(t *testing.T) {
 		<-reading
 		session.Close()
 	}()
-	if _, err := session.Invoke(t.Context(), &runtimeapi.Event{}); !errors.Is(err, runtimeapi.ErrRuntimeGone) {
+	if _, err := exchange(t.Context(), session, &runtimeapi.Event{}); !errors.Is(err, runtimeapi.ErrRuntimeGone) {
 		t.Errorf("%v, want ErrRuntimeGone", err)
 	}
 	if err := session.Close(); err != nil {
@@ -317,7 +317,7 @@ func TestFramesConversation(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, payload := range [][]byte{[]byte("{}"), nil, large, []byte("1"), large[:100_000]} {
-		response, err := session.Invoke(t.Context(), &runtimeapi.Event{RequestID: "r-1", FunctionARN: "arn:x",
+		response, err := exchange(t.Context(), session, &runtimeapi.Event{RequestID: "r-1", FunctionARN: "arn:x",
 			Deadline: deadline, TraceID: `Root="1"`, ClientContext: `{"custom":{"ü":1}}`, CognitoIdentity: "{}",
 			TenantID: "t", Payload: payload})
 		if err != nil {
@@ -353,16 +353,16 @@ func TestFramesTooLarge(t *testing.T) {
 	}
 	want := `{"errorMessage":"Response payload size exceeded maximum allowed payload size (6291556 bytes).","errorType":"Function.ResponseSizeTooLarge"}`
 	for range 2 {
-		_, err := session.Invoke(t.Context(), &runtimeapi.Event{})
+		_, err := exchange(t.Context(), session, &runtimeapi.Event{})
 		var fault *runtimeapi.FunctionError
 		if !errors.As(err, &fault) || string(fault.Payload) != want || fault.Type != runtimeapi.TypeResponseTooLarge {
 			t.Errorf("%v %s, want %s", err, fault.Payload, want)
 		}
 	}
-	if response, err := session.Invoke(t.Context(), &runtimeapi.Event{}); err != nil || len(response.Payload) != runtimeapi.MaxPayload {
+	if response, err := exchange(t.Context(), session, &runtimeapi.Event{}); err != nil || len(response.Payload) != runtimeapi.MaxPayload {
 		t.Errorf("at the limit: %v", err)
 	}
-	if _, err := session.Invoke(t.Context(), &runtimeapi.Event{Payload: make([]byte, runtimeapi.MaxPayload+1)}); err == nil {
+	if _, err := exchange(t.Context(), session, &runtimeapi.Event{Payload: make([]byte, runtimeapi.MaxPayload+1)}); err == nil {
 		t.Error("an event over the limit was accepted")
 	}
 }
@@ -393,7 +393,7 @@ func TestFramesBusyLogs(t *testing.T) {
 	if err := session.Init(t.Context(), start); err != nil {
 		t.Fatal(err)
 	}
-	response, err := session.Invoke(t.Context(), &runtimeapi.Event{Payload: make([]byte, runtimeapi.MaxPayload)})
+	response, err := exchange(t.Context(), session, &runtimeapi.Event{Payload: make([]byte, runtimeapi.MaxPayload)})
 	if err != nil || len(response.Payload) != runtimeapi.MaxPayload || len(logs.all) != 64 {
 		t.Errorf("%v, %d records", err, len(logs.all))
 	}
@@ -427,7 +427,7 @@ func BenchmarkFramesInvoke(b *testing.B) {
 	defer cancel()
 	b.ReportAllocs()
 	for b.Loop() {
-		if _, err := session.Invoke(ctx, event); err != nil {
+		if _, err := exchange(ctx, session, event); err != nil {
 			b.Fatal(err)
 		}
 	}

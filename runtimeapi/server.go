@@ -2,7 +2,6 @@ package runtimeapi
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"log"
@@ -76,6 +75,8 @@ type server struct {
 	state   state
 	// event is the one being served, from Invoke until the runtime is ready again.
 	event *Event
+	// turn is what bounds it: the context of Invoke, which Ready goes on to wait under; nil when none is served.
+	turn context.Context //nolint:containedctx // it is of one event, between two calls
 	// writing counts the handlers that are sending an event's payload.
 	writing int
 	// response or fault is its answer; fault is Init's as well.
@@ -134,17 +135,20 @@ func (s *server) Invoke(ctx context.Context, event *Event) (*Response, error) {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if err := s.readyLocked(); err != nil {
+		return nil, gone(err)
+	}
 	if s.broken != nil {
 		return nil, s.broken
 	}
-	if s.state != stateReady || s.event != nil {
+	if s.state != stateReady {
 		return nil, fmt.Errorf("runtimeapi: Invoke without a successful Init: %w", ErrRuntimeGone)
 	}
-	s.event = event
+	s.event, s.turn = event, ctx
 	s.changeLocked()
 	// The payload is the caller's again when this returns, so that nothing may be sending it any more either:
 	// a runtime that has asked twice may have left one of the two replies unread.
-	err := s.waitLocked(ctx, func() bool { return s.event == nil && s.writing == 0 })
+	err := s.waitLocked(ctx, func() bool { return (s.response != nil || s.fault != nil) && s.writing == 0 })
 	if err = s.outcomeLocked(err); err != nil {
 		for s.writing > 0 { // the session is broken, which has cut the connections
 			changed := s.changed
@@ -153,17 +157,33 @@ func (s *server) Invoke(ctx context.Context, event *Event) (*Response, error) {
 			s.mu.Lock()
 		}
 	}
-	s.event = nil
 	response, fault := s.response, s.fault
 	s.response, s.fault = nil, nil
 	switch {
-	case fault == nil:
-		return response, err
-	case err == nil:
+	case fault != nil: // whatever else there is to say, Ready does
 		return nil, fault
+	case response != nil:
+		return response, nil
 	default:
-		return nil, errors.Join(fault, err)
+		s.event, s.turn = nil, nil
+		return nil, err
 	}
+}
+
+func (s *server) Ready() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.readyLocked()
+}
+
+// readyLocked waits until the runtime has asked for its next event, after one that was answered.
+func (s *server) readyLocked() error {
+	if s.turn == nil {
+		return nil
+	}
+	ctx := s.turn
+	s.turn = nil
+	return s.outcomeLocked(s.waitLocked(ctx, func() bool { return s.event == nil }))
 }
 
 // outcomeLocked passes an error on and lets it break the session.

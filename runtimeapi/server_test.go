@@ -124,14 +124,14 @@ func TestServerRefusals(t *testing.T) {
 		t.Fatal(err)
 	}
 	event := &runtimeapi.Event{RequestID: "r-1", Payload: []byte("{}")}
-	if response, err := session.Invoke(t.Context(), event); err != nil || string(response.Payload) != "1" {
+	if response, err := exchange(t.Context(), session, event); err != nil || string(response.Payload) != "1" {
 		t.Errorf("%v, %v; want the first answer", response, err)
 	}
 	var fault *runtimeapi.FunctionError
-	if _, err := session.Invoke(t.Context(), event); !errors.As(err, &fault) || fault.Type != runtimeapi.TypeResponseTooLarge {
+	if _, err := exchange(t.Context(), session, event); !errors.As(err, &fault) || fault.Type != runtimeapi.TypeResponseTooLarge {
 		t.Errorf("%v, want %s", err, runtimeapi.TypeResponseTooLarge)
 	}
-	if _, err := session.Invoke(t.Context(), &runtimeapi.Event{Payload: []byte(big)}); err == nil {
+	if _, err := exchange(t.Context(), session, &runtimeapi.Event{Payload: []byte(big)}); err == nil {
 		t.Error("an event over the limit was accepted")
 	}
 }
@@ -168,7 +168,7 @@ func TestServerInitError(t *testing.T) {
 			if diff := cmp.Diff(&runtimeapi.FunctionError{Type: test.wantType, Payload: []byte(test.want), Init: true}, fault); diff != "" {
 				t.Error(diff)
 			}
-			if _, err := session.Invoke(t.Context(), &runtimeapi.Event{}); !errors.Is(err, runtimeapi.ErrRuntimeGone) {
+			if _, err := exchange(t.Context(), session, &runtimeapi.Event{}); !errors.Is(err, runtimeapi.ErrRuntimeGone) {
 				t.Errorf("Invoke after a failed Init: %v", err)
 			}
 		})
@@ -227,15 +227,15 @@ func TestServerConversation(t *testing.T) {
 	if err := session.Init(t.Context(), start); err != nil {
 		t.Fatal(err)
 	}
-	response, err := session.Invoke(t.Context(), &event)
+	response, err := exchange(t.Context(), session, &event)
 	if diff := cmp.Diff(&runtimeapi.Response{ContentType: "application/json", Payload: event.Payload}, response); diff != "" || err != nil {
 		t.Error(err, diff)
 	}
 	var fault *runtimeapi.FunctionError
-	if _, err := session.Invoke(t.Context(), &runtimeapi.Event{RequestID: "2"}); !errors.As(err, &fault) || fault.Type != "E" {
+	if _, err := exchange(t.Context(), session, &runtimeapi.Event{RequestID: "2"}); !errors.As(err, &fault) || fault.Type != "E" {
 		t.Errorf("%v, want the error", err)
 	}
-	if response, err = session.Invoke(t.Context(), &runtimeapi.Event{RequestID: "3", Payload: large}); err != nil || !bytes.Equal(response.Payload, large) {
+	if response, err = exchange(t.Context(), session, &runtimeapi.Event{RequestID: "3", Payload: large}); err != nil || !bytes.Equal(response.Payload, large) {
 		t.Errorf("large: %v", err)
 	}
 }
@@ -276,12 +276,12 @@ func TestServerStreaming(t *testing.T) {
 	if err := session.Init(t.Context(), start); err != nil {
 		t.Fatal(err)
 	}
-	response, err := session.Invoke(t.Context(), &runtimeapi.Event{RequestID: "1"})
+	response, err := exchange(t.Context(), session, &runtimeapi.Event{RequestID: "1"})
 	if err != nil || string(response.Payload) != "one two" || response.ContentType != "application/vnd.awslambda.http-integration-response" {
 		t.Errorf("%v, %v", response, err)
 	}
 	var fault *runtimeapi.FunctionError
-	if _, err := session.Invoke(t.Context(), &runtimeapi.Event{RequestID: "2"}); !errors.As(err, &fault) ||
+	if _, err := exchange(t.Context(), session, &runtimeapi.Event{RequestID: "2"}); !errors.As(err, &fault) ||
 		fault.Type != "Runtime.Streamed" || string(fault.Payload) != `{"errorMessage":"m"}` {
 		t.Errorf("%v", err)
 	}
@@ -309,13 +309,13 @@ func TestServerEnds(t *testing.T) {
 		if err := session.Init(ctx, start); !errors.Is(err, cause) {
 			t.Error(err)
 		}
-		if _, err := session.Invoke(t.Context(), &runtimeapi.Event{}); !errors.Is(err, runtimeapi.ErrRuntimeGone) {
+		if _, err := exchange(t.Context(), session, &runtimeapi.Event{}); !errors.Is(err, runtimeapi.ErrRuntimeGone) {
 			t.Error(err)
 		}
 	})
 	t.Run("Invoke before Init", func(t *testing.T) {
 		session := serve(t, func(*rt.HTTP) error { return nil })
-		if _, err := session.Invoke(t.Context(), &runtimeapi.Event{}); !errors.Is(err, runtimeapi.ErrRuntimeGone) {
+		if _, err := exchange(t.Context(), session, &runtimeapi.Event{}); !errors.Is(err, runtimeapi.ErrRuntimeGone) {
 			t.Error(err)
 		}
 	})
@@ -340,7 +340,7 @@ func TestServerEnds(t *testing.T) {
 			t.Fatal(err)
 		}
 		payload := make([]byte, runtimeapi.MaxPayload)
-		if _, err := session.Invoke(ctx, &runtimeapi.Event{RequestID: "1", Payload: payload}); !errors.Is(err, cause) {
+		if _, err := exchange(ctx, session, &runtimeapi.Event{RequestID: "1", Payload: payload}); !errors.Is(err, cause) {
 			t.Error(err)
 		}
 		clear(payload) // it is ours again: the race detector would tell
@@ -375,7 +375,7 @@ func TestServerEnds(t *testing.T) {
 			t.Fatal(err)
 		}
 		payload := make([]byte, runtimeapi.MaxPayload)
-		response, err := session.Invoke(ctx, &runtimeapi.Event{RequestID: "1", Payload: payload})
+		response, err := exchange(ctx, session, &runtimeapi.Event{RequestID: "1", Payload: payload})
 		if !errors.Is(err, cause) || response == nil {
 			t.Errorf("%v, %v; want the answer and the cause", response, err)
 		}
@@ -398,7 +398,7 @@ func TestServerEnds(t *testing.T) {
 			<-answered
 			session.Close()
 		}()
-		response, err := session.Invoke(t.Context(), &runtimeapi.Event{RequestID: "1"})
+		response, err := exchange(t.Context(), session, &runtimeapi.Event{RequestID: "1"})
 		if !errors.Is(err, runtimeapi.ErrRuntimeGone) || response == nil || string(response.Payload) != "x" {
 			t.Errorf("%v, %v; want the answer and ErrRuntimeGone", response, err)
 		}
@@ -430,7 +430,7 @@ func TestServerEnds(t *testing.T) {
 		if err := session.Init(t.Context(), start); err != nil {
 			t.Fatal(err)
 		}
-		if response, err := session.Invoke(t.Context(), &runtimeapi.Event{RequestID: "1"}); err != nil || string(response.Payload) != "whole" {
+		if response, err := exchange(t.Context(), session, &runtimeapi.Event{RequestID: "1"}); err != nil || string(response.Payload) != "whole" {
 			t.Errorf("%v, %v", response, err)
 		}
 	})
@@ -455,7 +455,7 @@ func BenchmarkServerInvoke(b *testing.B) {
 		Deadline: time.Now().Add(time.Hour), Payload: []byte(`{"key":"value"}`)}
 	b.ReportAllocs()
 	for b.Loop() {
-		if _, err := session.Invoke(b.Context(), event); err != nil {
+		if _, err := exchange(b.Context(), session, event); err != nil {
 			b.Fatal(err)
 		}
 	}

@@ -15,10 +15,10 @@ import (
 // (https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html).
 const MaxPayload = 6*1024*1024 + 100
 
-// Session is one runtime process's side of the conversation. Init comes first and succeeds once, then Invoke,
-// one at a time. Close may be called at any time, by anyone.
+// Session is one runtime process's side of the conversation. Init comes first and succeeds once, then for each event
+// Invoke and Ready, one at a time. Close may be called at any time, by anyone.
 //
-// When the transport breaks, the runtime speaks out of turn, or Close is called, both answer an error that is
+// When the transport breaks, the runtime speaks out of turn, or Close is called, each answers an error that is
 // ErrRuntimeGone, from then on. When ctx ends first they answer context.Cause(ctx), and the session is gone as
 // well, because the runtime is still busy with what nobody waits for any more.
 type Session interface {
@@ -26,14 +26,15 @@ type Session interface {
 	// event. A runtime that reports an initialization error answers a *FunctionError with Init set.
 	Init(ctx context.Context, start Start) error
 
-	// Invoke hands over one event and waits for the answer and for the runtime to be ready for the next: it
-	// returns when both have happened. The code's own failure is a *FunctionError. The event's payload is not
-	// kept after Invoke returns.
-	//
-	// A runtime can answer and then go away, or stay busy until ctx ends. Invoke then returns the answer
-	// together with the error: a Response that is not nil beside ErrRuntimeGone or ctx's cause, or an error
-	// that is both the *FunctionError and the other (errors.As, errors.Is).
+	// Invoke hands over one event and waits for the answer, which the runtime may give before it is ready for the
+	// next event. The code's own failure is a *FunctionError, which ends nothing. ctx bounds the whole event: Ready
+	// too. The event's payload is not kept after Invoke returns. Where Ready has not been called after the last
+	// event, Invoke begins with it.
 	Invoke(ctx context.Context, event *Event) (*Response, error)
+
+	// Ready waits until the runtime asks for its next event, under the ctx of the Invoke before. A runtime can answer
+	// and then go away, or stay busy until ctx ends. After Init, an error, or a Ready, it returns at once.
+	Ready() error
 
 	// Close ends the conversation; it does not end the process. It is how the owner of the process tells a
 	// waiting Init or Invoke that the process has ended. Idempotent.
