@@ -179,9 +179,11 @@ func (d *Daemon) openControl(ctx context.Context) (err error) {
 	maker.stock = d.stock
 	d.pool = pool.New(maker.environment, d.functions.Stale, d.config.IdleTime, d.logger)
 	d.onClose(func(context.Context) error { d.pool.Close(); return nil })
+	invoker := d.invoker()
+	d.onClose(func(ctx context.Context) error { invoker.Wait(ctx); return nil })
 	d.lambda = &control.Lambda{
 		Functions: d.functions, Layers: d.layers, Packages: d.packages, Roles: roles{d.iam}, Runtimes: d.runtimes,
-		Invoker:      d.invoker(),
+		Invoker:      invoker,
 		Environments: d.pool, Locations: locations{d.authority.Root}, Logger: d.logger,
 	}
 	d.lambda.Start(ctx)

@@ -37,7 +37,7 @@ type Config struct {
 	Logger *slog.Logger
 }
 
-// Environment is an execution environment. Invoke serves one event at a time; the caller sees to that.
+// Environment is an execution environment. Invoke and Finish serve one event at a time; the caller sees to that.
 type Environment struct {
 	cfg     Config
 	blank   BlankConfig
@@ -46,6 +46,7 @@ type Environment struct {
 	memory  memoryWatermark
 	created time.Time
 	rest    rest
+	turn    turn
 	// variables is the whole environment of the runtime process.
 	variables []string
 

@@ -35,18 +35,40 @@ type Outcome struct {
 	FunctionError string
 	// ErrorType is the function error's type: "ValueError", "Sandbox.Timedout".
 	ErrorType string
+	// Cold says that the invocation waited for Init.
+	Cold bool
+	// Finished says that there is nothing left for Finish to do.
+	Finished bool
+
+	// What follows is there once the invocation is finished.
+
 	// LogTail is the last 4 KB of the log, when asked for.
 	LogTail []byte
-	// Cold says that the invocation waited for Init; InitDuration how long that took.
-	Cold         bool
+	// InitDuration is how long Init took, if this is the first invocation after it.
 	InitDuration time.Duration
-	Duration     time.Duration
+	// Duration is from the event to when the runtime was ready for the next.
+	Duration time.Duration
 	// MaxMemoryMB is the most memory the environment has been seen using.
 	MaxMemoryMB int64
 }
 
-// Invoke runs one event, after Init if need be. An error means that the platform failed: nothing can be said
-// about the event then, and the environment is not Alive if it cannot be used again.
+// turn is the invocation that an environment is at, from Invoke to Finish.
+type turn struct {
+	// in is without its payload, which is the caller's again.
+	in      Invocation
+	began   time.Time
+	outcome *Outcome
+	// fail is why the invocation failed, as the caller was told.
+	fail *failure
+	// ctx bounds it and cancel frees that; cancel is nil once nothing is waited for any more.
+	ctx    context.Context //nolint:containedctx // it is of one invocation, between two calls
+	cancel context.CancelFunc
+}
+
+// Invoke runs one event, after Init if need be, up to its answer. Unless the outcome is finished, which it is when a
+// log tail was asked for, the caller must call Finish before it lends the environment to anyone else. An error means
+// that the platform failed: nothing can be said about the event then, and the environment is not Alive if it cannot be
+// used again.
 func (e *Environment) Invoke(ctx context.Context, in *Invocation) (*Outcome, error) {
 	if err := e.wake(ctx); err != nil {
 		return nil, errors.Join(fmt.Errorf("environment: thaw: %w", err), e.Close(context.WithoutCancel(ctx)))
@@ -55,16 +77,7 @@ func (e *Environment) Invoke(ctx context.Context, in *Invocation) (*Outcome, err
 	var fail *failure
 	if e.is(cold) {
 		outcome.Cold = true
-		e.out.log(initStart(&e.cfg))
-		e.out.begin(in.Tail)
-		fail = e.initialize(ctx, "init", function.InitTimeout)
-		if fail != nil && fail.platform == nil {
-			// Lambda repeats a failed Init inside the invocation, under the function's own timeout.
-			fail = e.initialize(ctx, "invoke", e.cfg.Version.Timeout())
-			if fail != nil && fail.timeout {
-				fail.message = timeoutMessage(e.cfg.Version)
-			}
-		}
+		fail = e.initializeFor(ctx, in)
 	}
 	if fail != nil && fail.platform != nil {
 		return nil, fail.platform
@@ -73,30 +86,50 @@ func (e *Environment) Invoke(ctx context.Context, in *Invocation) (*Outcome, err
 		e.out.begin(in.Tail) // a tail starts at START, unless it must show why Init failed
 	}
 	e.out.log(startLine(in.RequestID, e.cfg.Version.Version))
-	began := time.Now()
+	e.turn = turn{in: *in, began: time.Now(), outcome: outcome}
+	e.turn.in.Payload = nil
 	if fail == nil {
-		outcome.Payload, fail = e.run(ctx, in, began)
+		outcome.Payload, fail = e.run(ctx, in)
 		if fail != nil && fail.platform != nil {
 			return nil, fail.platform
 		}
 	}
-	outcome.Duration = time.Since(began)
-	outcome.InitDuration, e.initDuration = e.initDuration, 0
-	e.conclude(ctx, in, outcome, fail)
+	if e.turn.fail = fail; fail != nil {
+		outcome.Payload = fail.payload(in.RequestID)
+		outcome.FunctionError, outcome.ErrorType = "Unhandled", fail.kind
+	}
+	if e.turn.cancel == nil || in.Tail {
+		e.Finish(ctx)
+	}
 	return outcome, nil
 }
 
+// initializeFor runs the Init phase that an invocation waits for. Lambda repeats a failed one inside the invocation,
+// under the function's own timeout.
+func (e *Environment) initializeFor(ctx context.Context, in *Invocation) *failure {
+	e.out.log(initStart(&e.cfg))
+	e.out.begin(in.Tail)
+	fail := e.initialize(ctx, "init", function.InitTimeout)
+	if fail == nil || fail.platform != nil {
+		return fail
+	}
+	fail = e.initialize(ctx, "invoke", e.cfg.Version.Timeout())
+	if fail != nil && fail.timeout {
+		fail.message = timeoutMessage(e.cfg.Version)
+	}
+	return fail
+}
+
 // run hands the event to the runtime and waits for its answer.
-func (e *Environment) run(ctx context.Context, in *Invocation, began time.Time) ([]byte, *failure) {
+func (e *Environment) run(ctx context.Context, in *Invocation) ([]byte, *failure) {
 	if err := e.setPhase(busy); err != nil {
 		return nil, platformFailure(err)
 	}
-	deadline := began.Add(e.cfg.Version.Timeout())
-	runCtx, cancel := context.WithDeadline(ctx, deadline)
-	defer cancel()
+	deadline := e.turn.began.Add(e.cfg.Version.Timeout())
+	e.turn.ctx, e.turn.cancel = context.WithDeadline(ctx, deadline)
 	var response *runtimeapi.Response
-	fail, broken := e.converse(runCtx, e.cfg.Version, func(session runtimeapi.Session) (err error) {
-		response, err = session.Invoke(runCtx, &runtimeapi.Event{
+	fail, broken := e.converse(e.turn.ctx, e.cfg.Version, func(session runtimeapi.Session) (err error) {
+		response, err = session.Invoke(e.turn.ctx, &runtimeapi.Event{
 			RequestID: in.RequestID, FunctionARN: in.FunctionARN, Deadline: deadline, TraceID: in.TraceID,
 			ClientContext: in.ClientContext, CognitoIdentity: in.CognitoIdentity, TenantID: in.TenantID,
 			Payload: in.Payload,
@@ -104,33 +137,62 @@ func (e *Environment) run(ctx context.Context, in *Invocation, began time.Time) 
 		return err
 	})
 	if broken {
-		// After a crash or a timeout nobody knows what state the runtime is in.
+		e.endTurn(ctx, true)
+	} else {
+		_ = e.setPhase(answered) // a refusal means that Close came in between: there is an answer all the same
+	}
+	if fail != nil {
+		return nil, fail
+	}
+	return response.Payload, nil
+}
+
+// endTurn ends the wait for the runtime. After a crash or a timeout nobody knows what state it is in.
+func (e *Environment) endTurn(ctx context.Context, broken bool) {
+	e.turn.cancel()
+	e.turn.cancel = nil
+	if broken {
 		e.reset(ctx)
-	} else if err := e.setPhase(ready); err != nil {
-		return nil, platformFailure(err)
+	} else {
+		_ = e.setPhase(ready) // a refusal means that Close came in between
 	}
-	if response != nil {
-		// A runtime that answered and then went away has answered.
-		return response.Payload, nil
+}
+
+// Finish waits until the runtime is ready for its next event, or has failed to be within the function's timeout, and
+// writes the end of the invocation's log. The caller has had its answer by then, so that all that a late failure
+// changes is the log.
+func (e *Environment) Finish(ctx context.Context) {
+	outcome := e.turn.outcome
+	if outcome.Finished {
+		return
 	}
-	return nil, fail
+	fail := e.turn.fail
+	if e.turn.cancel != nil {
+		late, broken := e.converse(e.turn.ctx, e.cfg.Version, runtimeapi.Session.Ready)
+		e.endTurn(ctx, broken)
+		if late != nil && late.platform == nil {
+			fail = late
+		}
+	}
+	outcome.Duration = time.Since(e.turn.began)
+	outcome.InitDuration, e.initDuration = e.initDuration, 0
+	e.conclude(ctx, outcome, fail)
+	outcome.Finished = true
 }
 
 // conclude writes the end of the invocation's log and completes the outcome.
-func (e *Environment) conclude(ctx context.Context, in *Invocation, outcome *Outcome, fail *failure) {
+func (e *Environment) conclude(ctx context.Context, outcome *Outcome, fail *failure) {
 	e.out.flush()
 	status := ""
 	if fail != nil {
-		outcome.Payload = fail.payload(in.RequestID)
-		outcome.FunctionError, outcome.ErrorType = "Unhandled", fail.kind
-		e.out.log(fail.record(in.RequestID, time.Now()))
+		e.out.log(fail.record(e.turn.in.RequestID, time.Now()))
 		if fail.body == nil {
 			status = fail.status()
 		}
 	}
 	outcome.MaxMemoryMB = e.memory.sample(ctx, e.sandbox)
-	e.out.log(endLine(in.RequestID))
-	e.out.log(reportLine(in, e.cfg.Version, outcome, status))
+	e.out.log(endLine(e.turn.in.RequestID))
+	e.out.log(reportLine(&e.turn.in, e.cfg.Version, outcome, status))
 	outcome.LogTail = e.out.end()
 }
 

@@ -4,9 +4,9 @@ import "fmt"
 
 // phase is where an environment is in its life.
 //
-//	cold --Init--> ready <--Invoke--> busy
-//	  ^             |                  |
-//	  +---reset-----+------------------+      after a failed Init, a crash or a timeout
+//	cold --Init--> ready --Invoke--> busy --answer--> answered --the runtime asks for its next event--> ready
+//	  ^             |                 |                  |
+//	  +---reset-----+-----------------+------------------+      after a failed Init, a crash or a timeout
 //
 // and from anywhere to closed, for good.
 type phase int
@@ -16,11 +16,12 @@ const (
 	initializing
 	ready
 	busy
+	answered // the caller has its answer, the runtime is not ready for the next event
 	closed
 )
 
 func (p phase) String() string {
-	return [...]string{"cold", "initializing", "ready", "busy", "closed"}[p]
+	return [...]string{"cold", "initializing", "ready", "busy", "answered", "closed"}[p]
 }
 
 // moves lists the legal successors of each phase.
@@ -28,7 +29,8 @@ var moves = map[phase][]phase{
 	cold:         {initializing, closed},
 	initializing: {ready, cold, closed},
 	ready:        {busy, cold, closed},
-	busy:         {ready, cold, closed},
+	busy:         {answered, cold, closed},
+	answered:     {ready, cold, closed},
 	closed:       {closed},
 }
 

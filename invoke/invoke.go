@@ -24,6 +24,8 @@ type Functions interface {
 // Environments lends execution environments.
 type Environments interface {
 	Acquire(ctx context.Context, v *function.Version) (*environment.Environment, error)
+	// Answered tells that an environment which is lent will be given back soon.
+	Answered(env *environment.Environment)
 	Release(env *environment.Environment)
 }
 
@@ -38,12 +40,13 @@ type Invoker struct {
 
 	sampler sampler
 
-	mu      sync.Mutex
-	running map[account]int
+	mu       sync.Mutex // guards what follows
+	accounts map[account]*usage
+	// answered counts the invocations whose callers have their answers; settled is closed when there are none, and nil
+	// when nobody waits for that.
+	answered int
+	settled  chan struct{}
 }
-
-// account is what a concurrency limit belongs to.
-type account struct{ id, region string }
 
 // Invocation is what an environment needs to know of an event.
 type Invocation = environment.Invocation
@@ -63,64 +66,75 @@ type Result struct {
 	TraceID string
 }
 
-// Invoke runs one event and waits for its outcome. Refusals are *function.Error. Once the event has been
-// handed over it runs to its end even when the caller goes away, as on Lambda.
+// Invoke runs one event and waits for its answer. Refusals are *function.Error. Once the event has been
+// handed over it runs to its end even when the caller goes away, as on Lambda. The invocation may last longer than its
+// answer takes, and keeps its environment and its concurrency slot until then.
 func (i *Invoker) Invoke(ctx context.Context, r *Request) (*Result, error) {
 	v, err := i.Functions.Serving(ctx, r.ID, r.Qualifier)
 	if err != nil {
 		return nil, err
 	}
 	counters := i.counters(v)
-	release, err := i.admit(account{r.ID.Account, r.ID.Region})
+	slot, err := i.admit(account{r.ID.Account, r.ID.Region})
 	if err != nil {
 		counters.Throttled()
 		return nil, err
 	}
-	defer release()
 	counters.Began()
-	var outcome *environment.Outcome
-	defer func() { counters.Ended(outcome) }()
+	run := &running{invoker: i, counters: counters, slot: slot}
+	defer run.unlessAnswered()
 
 	ctx = context.WithoutCancel(ctx)
-	env, err := i.Environments.Acquire(ctx, v)
-	if err != nil {
+	if run.env, err = i.Environments.Acquire(ctx, v); err != nil {
 		if refusal := (*function.Error)(nil); errors.As(err, &refusal) {
 			return nil, refusal
 		}
 		return nil, fmt.Errorf("invoke %s: %w", v.ARN(), err)
 	}
-	defer i.Environments.Release(env)
 	r.FunctionARN = r.ID.QualifiedARN(r.Qualifier)
 	r.TraceID, r.Traced = i.trace(v, r.TraceID, time.Now())
-	outcome, err = env.Invoke(ctx, &r.Invocation)
-	if err != nil {
+	if run.outcome, err = run.env.Invoke(ctx, &r.Invocation); err != nil {
 		return nil, fmt.Errorf("invoke %s: %w", v.ARN(), err)
 	}
-	return &Result{Outcome: outcome, Version: v, TraceID: r.TraceID}, nil
+	if !run.outcome.Finished {
+		run.answered(ctx)
+	}
+	return &Result{Outcome: run.outcome, Version: v, TraceID: r.TraceID}, nil
 }
 
-// admit takes a concurrency slot.
-func (i *Invoker) admit(a account) (release func(), err error) {
-	limit := i.Concurrency
-	if limit == 0 {
-		limit = function.DefaultConcurrency
+// running is an invocation that holds a concurrency slot and, once it has one, an environment.
+type running struct {
+	invoker  *Invoker
+	counters Counters
+	slot     *slot
+	env      *environment.Environment
+	outcome  *environment.Outcome
+	// finishing says that the caller has its answer and another goroutine does the rest.
+	finishing bool
+}
+
+// answered lets the invocation finish by itself; Wait waits for it.
+func (r *running) answered(ctx context.Context) {
+	r.finishing = true
+	r.slot.answered()
+	r.invoker.Environments.Answered(r.env)
+	go func() {
+		defer r.done()
+		r.env.Finish(ctx)
+	}()
+}
+
+func (r *running) unlessAnswered() {
+	if !r.finishing {
+		r.done()
 	}
-	i.mu.Lock()
-	defer i.mu.Unlock()
-	if i.running == nil {
-		i.running = map[account]int{}
+}
+
+// done gives everything back.
+func (r *running) done() {
+	if r.env != nil {
+		r.invoker.Environments.Release(r.env)
 	}
-	if i.running[a] >= limit {
-		throttled := function.Errorf(function.ErrTooManyRequests, "Rate Exceeded.")
-		throttled.Reason = "ConcurrentInvocationLimitExceeded"
-		return nil, throttled
-	}
-	i.running[a]++
-	return func() {
-		i.mu.Lock()
-		defer i.mu.Unlock()
-		if i.running[a]--; i.running[a] == 0 {
-			delete(i.running, a)
-		}
-	}, nil
+	r.slot.release()
+	r.counters.Ended(r.outcome)
 }

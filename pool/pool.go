@@ -44,10 +44,14 @@ type Pool struct {
 	logger   *slog.Logger
 	making   chan struct{} // holds a token for each environment that is being made
 
-	mu     sync.Mutex
-	idle   map[function.VersionKey][]idleEnvironment // the last used at the end
-	busy   map[*environment.Environment]struct{}
-	closed bool
+	mu   sync.Mutex
+	idle map[function.VersionKey][]idleEnvironment // the last used at the end
+	busy map[*environment.Environment]struct{}
+	// answered are those of busy whose callers have their answers; soon counts them.
+	answered map[*environment.Environment]struct{}
+	soon     map[function.VersionKey]int
+	waiting  map[function.VersionKey][]*waiter // the longest waiting first
+	closed   bool
 
 	closing sync.WaitGroup // environments on their way out
 	stop    chan struct{}
@@ -68,7 +72,9 @@ func New(maker Maker, stale Stale, idleTime time.Duration, logger *slog.Logger) 
 		make: maker, stale: stale, idleTime: idleTime, logger: logger,
 		making: make(chan struct{}, maxMaking),
 		idle:   map[function.VersionKey][]idleEnvironment{}, busy: map[*environment.Environment]struct{}{},
-		stop: make(chan struct{}), stopped: make(chan struct{}),
+		answered: map[*environment.Environment]struct{}{}, soon: map[function.VersionKey]int{},
+		waiting: map[function.VersionKey][]*waiter{},
+		stop:    make(chan struct{}), stopped: make(chan struct{}),
 	}
 	go p.retireIdle()
 	return p
@@ -77,18 +83,70 @@ func New(maker Maker, stale Stale, idleTime time.Duration, logger *slog.Logger) 
 // Acquire returns an environment for the version, warm if there is one, for one invocation; the caller gives
 // it back with Release.
 func (p *Pool) Acquire(ctx context.Context, v *function.Version) (*environment.Environment, error) {
-	if env, err := p.takeIdle(v); env != nil || err != nil {
+	env, w, err := p.takeIdle(v)
+	if env != nil || err != nil {
 		return env, err
 	}
-	select {
-	case p.making <- struct{}{}:
-	case <-ctx.Done():
-		return nil, ctx.Err()
+	return p.await(ctx, v, w)
+}
+
+// takeIdle lends the environment that was used last. Where there is none it answers a waiter.
+func (p *Pool) takeIdle(v *function.Version) (*environment.Environment, *waiter, error) {
+	key := v.Key()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.closed {
+		return nil, nil, ErrClosed
 	}
+	waiting := p.idle[key]
+	if len(waiting) == 0 {
+		return nil, p.queueLocked(key), nil
+	}
+	last := len(waiting) - 1
+	env := waiting[last].Environment
+	waiting[last] = idleEnvironment{}
+	if p.idle[key] = waiting[:last]; last == 0 {
+		delete(p.idle, key)
+	}
+	p.busy[env] = struct{}{}
+	return env, nil, nil
+}
+
+// await waits for an environment that comes back, or makes one when it is its turn to.
+func (p *Pool) await(ctx context.Context, v *function.Version, w *waiter) (*environment.Environment, error) {
+	making := p.making
+	var patience <-chan time.Time
+	if w.soon {
+		making = nil
+		timer := time.NewTimer(answeredPatience)
+		defer timer.Stop()
+		patience = timer.C
+	}
+	for {
+		select {
+		case env := <-w.lent:
+			return env, nil
+		case <-patience:
+			making = p.making
+		case <-ctx.Done():
+			if env := p.leave(w); env != nil {
+				return env, nil
+			}
+			return nil, ctx.Err()
+		case making <- struct{}{}:
+			return p.makeOne(ctx, v, w)
+		}
+	}
+}
+
+// makeOne has an environment made and lends it, unless one has come back meanwhile. It gives back the token to make.
+func (p *Pool) makeOne(ctx context.Context, v *function.Version, w *waiter) (*environment.Environment, error) {
 	defer func() { <-p.making }()
-	// One may have come back while this waited for its turn.
-	if env, err := p.takeIdle(v); env != nil || err != nil {
-		return env, err
+	if env := p.leave(w); env != nil {
+		return env, nil
+	}
+	if p.isClosed() {
+		return nil, ErrClosed
 	}
 	env, err := p.make(ctx, v)
 	if err != nil {
@@ -104,39 +162,43 @@ func (p *Pool) Acquire(ctx context.Context, v *function.Version) (*environment.E
 	return env, nil
 }
 
-// takeIdle lends the environment that was used last, or none.
-func (p *Pool) takeIdle(v *function.Version) (*environment.Environment, error) {
-	key := v.Key()
+func (p *Pool) isClosed() bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.closed {
-		return nil, ErrClosed
-	}
-	waiting := p.idle[key]
-	if len(waiting) == 0 {
-		return nil, nil
-	}
-	last := len(waiting) - 1
-	env := waiting[last].Environment
-	waiting[last] = idleEnvironment{}
-	if p.idle[key] = waiting[:last]; last == 0 {
-		delete(p.idle, key)
-	}
-	p.busy[env] = struct{}{}
-	return env, nil
+	return p.closed
+}
+
+// Answered tells that a lent environment's caller has its answer, so that Release is not far: whoever wants one of the
+// same version now had better wait a moment than have one made.
+func (p *Pool) Answered(env *environment.Environment) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.answered[env] = struct{}{}
+	p.soon[env.Version().Key()]++
 }
 
 // Release takes an environment back.
 func (p *Pool) Release(env *environment.Environment) {
+	key := env.Version().Key()
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	delete(p.busy, env)
+	if _, ok := p.answered[env]; ok {
+		delete(p.answered, env)
+		if p.soon[key]--; p.soon[key] == 0 {
+			delete(p.soon, key)
+		}
+	}
 	if p.closed || !env.Alive() || env.Age() > maxAge || p.stale(env.Version()) {
 		p.closeLocked(env)
 		return
 	}
+	if w := p.nextLocked(key); w != nil {
+		p.busy[env] = struct{}{}
+		w.lent <- env
+		return
+	}
 	env.Rest()
-	key := env.Version().Key()
 	p.idle[key] = append(p.idle[key], idleEnvironment{env, time.Now()})
 }
 

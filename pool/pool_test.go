@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"runtime"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -172,4 +173,45 @@ func TestConcurrentUse(t *testing.T) {
 	if idle, busy := f.Size(); busy != 0 || idle > 16 {
 		t.Errorf("idle %d, busy %d", idle, busy)
 	}
+}
+
+// Whoever waits for an environment gets the one that comes back first, and nobody has one made meanwhile that nobody
+// needs.
+func TestHandsOver(t *testing.T) {
+	f := newFixture(t, 0)
+	v := version(1)
+	env := f.acquire(t, v)
+	f.Answered(env)
+	for range maxMaking { // others have theirs made
+		f.making <- struct{}{}
+	}
+	lent := make(chan *environment.Environment)
+	go func() { lent <- f.acquire(t, v) }()
+	for f.waiters(v) == 0 {
+		runtime.Gosched()
+	}
+	f.Release(env)
+	if got := <-lent; got != env || f.made.Load() != 1 {
+		t.Errorf("the environment that came back was not handed over; %d were made", f.made.Load())
+	}
+	for range maxMaking {
+		<-f.making
+	}
+	// Who has lost patience has one made.
+	f.Answered(env)
+	other := f.acquire(t, v)
+	if other == env || f.made.Load() != 2 {
+		t.Error("an environment at work was lent")
+	}
+	f.Release(other)
+	f.Release(env)
+	if idle, busy := f.Size(); busy != 0 || idle != 2 || f.waiters(v) != 0 {
+		t.Errorf("%d idle, %d busy, %d wait", idle, busy, f.waiters(v))
+	}
+}
+
+func (f *fixture) waiters(v *function.Version) int {
+	f.Pool.mu.Lock()
+	defer f.Pool.mu.Unlock()
+	return len(f.waiting[v.Key()])
 }

@@ -272,6 +272,9 @@ func (l *Log) Text() string {
 	return strings.Join(l.records, "")
 }
 
+// Count is how often a text occurs in what was logged so far.
+func (l *Log) Count(text string) int { return strings.Count(l.Text(), text) }
+
 // Printf prints as the program.
 func (p *Program) Printf(format string, args ...any) { _, _ = fmt.Fprintf(p.Stdout, format, args...) }
 
