@@ -187,12 +187,9 @@ func (h *Hub) subscribe(extension string, wanted subscription) error {
 		h.mu.Unlock()
 		return errClosed
 	}
-	for _, s := range h.subscribers {
-		if s.name != extension {
-			continue
-		}
+	if i := slices.IndexFunc(h.subscribers, func(s *subscriber) bool { return s.name == extension }); i >= 0 {
 		defer h.mu.Unlock()
-		if !s.change(wanted) {
+		if !h.subscribers[i].change(wanted) {
 			return errOther
 		}
 		return nil

@@ -399,7 +399,7 @@ func TestCloseUnderDelivery(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		defer listener.Close()
+		t.Cleanup(func() { _ = listener.Close() })
 		accepted := make(chan net.Conn, 1)
 		go func() {
 			if conn, err := listener.Accept(); err == nil {

@@ -116,28 +116,30 @@ type ReportMetrics struct {
 	RestoreDuration Milliseconds `json:"restoreDurationMs,omitempty"`
 }
 
-// RestoreStart, RestoreRuntimeDone and RestoreReport belong to environments that start from a snapshot.
-type (
-	RestoreStart struct {
-		RuntimeVersion    string `json:"runtimeVersion,omitempty"`
-		RuntimeVersionARN string `json:"runtimeVersionArn,omitempty"`
-		FunctionName      string `json:"functionName"`
-		FunctionVersion   string `json:"functionVersion"`
-		InstanceID        string `json:"instanceId,omitempty"`
-		InstanceMaxMemory int64  `json:"instanceMaxMemory,omitempty"`
-	}
-	RestoreRuntimeDone struct {
-		Status    Status `json:"status"`
-		ErrorType string `json:"errorType,omitempty"`
-		Spans     []Span `json:"spans,omitempty"`
-	}
-	RestoreReport struct {
-		Status    Status            `json:"status"`
-		ErrorType string            `json:"errorType,omitempty"`
-		Metrics   InitReportMetrics `json:"metrics"`
-		Spans     []Span            `json:"spans,omitempty"`
-	}
-)
+// RestoreStart says that an environment begins to start from a snapshot.
+type RestoreStart struct {
+	RuntimeVersion    string `json:"runtimeVersion,omitempty"`
+	RuntimeVersionARN string `json:"runtimeVersionArn,omitempty"`
+	FunctionName      string `json:"functionName"`
+	FunctionVersion   string `json:"functionVersion"`
+	InstanceID        string `json:"instanceId,omitempty"`
+	InstanceMaxMemory int64  `json:"instanceMaxMemory,omitempty"`
+}
+
+// RestoreRuntimeDone says that the runtime has run its hooks after that.
+type RestoreRuntimeDone struct {
+	Status    Status `json:"status"`
+	ErrorType string `json:"errorType,omitempty"`
+	Spans     []Span `json:"spans,omitempty"`
+}
+
+// RestoreReport says that the start from a snapshot is over.
+type RestoreReport struct {
+	Status    Status            `json:"status"`
+	ErrorType string            `json:"errorType,omitempty"`
+	Metrics   InitReportMetrics `json:"metrics"`
+	Spans     []Span            `json:"spans,omitempty"`
+}
 
 // End says that an invocation is over, without figures: the Logs API's alone.
 type End struct {
