@@ -79,6 +79,10 @@ func (l *Lambda) Handlers() lambda.Handlers {
 		ListFunctions:               l.ListFunctions,
 		Invoke:                      l.Invoke,
 
+		TagResource:   l.TagResource,
+		UntagResource: l.UntagResource,
+		ListTags:      l.ListTags,
+
 		PublishLayerVersion:          l.PublishLayerVersion,
 		GetLayerVersion:              l.GetLayerVersion,
 		GetLayerVersionByArn:         l.GetLayerVersionByArn,

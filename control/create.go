@@ -26,11 +26,14 @@ func (l *Lambda) CreateFunction(ctx context.Context, in *lambda.CreateFunctionRe
 	if in.Runtime == nil || in.Handler == nil {
 		return nil, invalid("Runtime and Handler are mandatory parameters for functions created with deployment packages.")
 	}
+	if err := checkTags(in.Tags, len(in.Tags)); err != nil {
+		return nil, err
+	}
 	v := &function.Version{
 		ID: t.id, UID: uuid.NewString(), Version: function.Latest, Generation: 1,
 		TimeoutSeconds: function.DefaultTimeoutSeconds, MemoryMB: function.DefaultMemoryMB,
 		EphemeralStorageMB: function.DefaultEphemeralStorageMB, PackageType: "Zip", TracingMode: "PassThrough",
-		Logging:      function.Logging{Format: "Text", Group: function.DefaultLogGroup(t.id.Name)},
+		Logging:      function.Logging{Format: function.TextLogs, Group: function.DefaultLogGroup(t.id.Name)},
 		LastModified: time.Now(),
 	}
 	if v.Architecture, err = architecture(in.Architectures); err != nil {

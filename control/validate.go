@@ -98,17 +98,27 @@ func (s settings) applyLimits(v *function.Version) error {
 	return nil
 }
 
+// applyLogging writes a LoggingConfig over the one there is. Levels belong to the JSON format: it comes with INFO, and
+// they go with it.
+// https://docs.aws.amazon.com/lambda/latest/dg/monitoring-cloudwatchlogs-advanced.html
 func (s settings) applyLogging(v *function.Version) error {
 	if s.LoggingConfig == nil {
 		return nil
 	}
-	if format := value(s.LoggingConfig.LogFormat); format != "" && format != "Text" {
-		return notBuilt("LoggingConfig with LogFormat " + format)
-	}
-	if s.LoggingConfig.ApplicationLogLevel != nil || s.LoggingConfig.SystemLogLevel != nil {
+	next := v.Logging
+	set(&next.Format, s.LoggingConfig.LogFormat)
+	set(&next.Group, s.LoggingConfig.LogGroup)
+	switch {
+	case next.Format != function.JSONLogs && (s.LoggingConfig.ApplicationLogLevel != nil || s.LoggingConfig.SystemLogLevel != nil):
 		return invalid("Application and system log levels can only be set when LogFormat is set to JSON.")
+	case next.Format != function.JSONLogs:
+		next.ApplicationLevel, next.SystemLevel = "", ""
+	case v.Logging.Format != function.JSONLogs:
+		next.ApplicationLevel, next.SystemLevel = function.DefaultLogLevel, function.DefaultLogLevel
 	}
-	set(&v.Logging.Group, s.LoggingConfig.LogGroup)
+	set(&next.ApplicationLevel, s.LoggingConfig.ApplicationLogLevel)
+	set(&next.SystemLevel, s.LoggingConfig.SystemLogLevel)
+	v.Logging = next
 	return nil
 }
 

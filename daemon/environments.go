@@ -223,6 +223,9 @@ func (m *maker) variables(v *function.Version, stream string) ([]string, error) 
 		"AWS_SECRET_ACCESS_KEY=" + c.SecretAccessKey,
 		"AWS_SESSION_TOKEN=" + c.SessionToken,
 	}
+	if v.Logging.Format == function.JSONLogs {
+		env = append(env, "AWS_LAMBDA_LOG_FORMAT="+v.Logging.Format, "AWS_LAMBDA_LOG_LEVEL="+v.Logging.ApplicationLevel)
+	}
 	for name, value := range v.Environment {
 		env = append(env, name+"="+value)
 	}

@@ -54,6 +54,13 @@ type Logging struct {
 	Group            string `json:"group"`
 }
 
+// The log formats, and the level that comes with JSON.
+const (
+	TextLogs        = "Text"
+	JSONLogs        = "JSON"
+	DefaultLogLevel = "INFO"
+)
+
 // ARN is the qualified ARN of this version.
 func (v *Version) ARN() string { return v.ID.QualifiedARN(v.Version) }
 

@@ -16,8 +16,11 @@ var (
 		"ListFunctions":                "daemon.TestListPages",
 		"ListLayerVersions":            "daemon.TestListLayers",
 		"ListLayers":                   "daemon.TestListLayers",
+		"ListTags":                     "daemon.TestRecordedTags",
 		"PublishLayerVersion":          "daemon.TestRecordedLayerLife",
 		"RemoveLayerVersionPermission": "daemon.TestRecordedLayerPolicies",
+		"TagResource":                  "daemon.TestRecordedTags",
+		"UntagResource":                "daemon.TestRecordedTags",
 		"UpdateFunctionCode":           "daemon.TestUpdates",
 		"UpdateFunctionConfiguration":  "daemon.TestUpdates",
 	}
