@@ -43,18 +43,59 @@ func TestReadme(t *testing.T) {
 	if err := os.Symlink(filepath.Join(root, "bin"), filepath.Join(w.dir, "bin")); err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.CommandContext(t.Context(), "bash", "-euo", "pipefail", "-c", blocks[1])
-	cmd.Dir = w.dir
-	cmd.Env = []string{
+	w.env = []string{
 		"PATH=" + w.dir + ":" + os.Getenv("PATH"), "HOME=" + w.dir, "AWS_PAGER=", "HOTARU_DATA_DIR=" + w.DataDir,
 	}
+	w.wantLast(blocks[1], `{"greeting": "Hello, firefly"}`)
+}
+
+// TestLayersPage runs what docs/layers.md tells to type.
+func TestLayersPage(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("isolation takes root")
+	}
+	require(t, "zip", "aws")
+	root, err := client.Root()
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := os.ReadFile(filepath.Join(root, "docs", "layers.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := start(t, "--runtimes=nearest")
+	w.write("trust.json", trust)
+	w.aws("", "iam", "create-role", "--role-name", "fn", "--assume-role-policy-document", "file://trust.json")
+	use, permit := shellBlocks(string(text), "## Publish a layer and use it"), shellBlocks(string(text), "## Who may use a layer")
+	if len(use) != 1 || len(permit) != 1 {
+		t.Fatalf("%d and %d shell blocks", len(use), len(permit))
+	}
+	w.wantLast(use[0], `"Hello from a layer, firefly"`)
+	if said := w.shell(permit[0]); !strings.Contains(said, "layer:greetings:1") {
+		t.Errorf("the policy: %s", said)
+	}
+	w.aws("No policy is associated with the given resource.", "lambda", "get-layer-version-policy",
+		"--layer-name", "greetings", "--version-number", "1")
+}
+
+// shell runs a script and returns what it prints.
+func (w *world) shell(script string) string {
+	w.t.Helper()
+	cmd := exec.CommandContext(w.t.Context(), "bash", "-euo", "pipefail", "-c", script)
+	cmd.Dir, cmd.Env = w.dir, w.env
 	var stdout, stderr bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
 	if err := cmd.Run(); err != nil {
-		t.Fatalf("%v\n%s\n%s", err, stdout.String(), stderr.String())
+		w.t.Fatalf("%v\n%s\n%s", err, stdout.String(), stderr.String())
 	}
-	if want := `{"greeting": "Hello, firefly"}`; !strings.HasSuffix(stdout.String(), want) {
-		t.Errorf("the last line is not %s:\n%s", want, stdout.String())
+	return stdout.String()
+}
+
+// wantLast wants a script to end with a line.
+func (w *world) wantLast(script, want string) {
+	w.t.Helper()
+	if said := w.shell(script); !strings.HasSuffix(said, want) {
+		w.t.Errorf("the last line is not %s:\n%s", want, said)
 	}
 }
 
