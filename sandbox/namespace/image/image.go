@@ -1,0 +1,273 @@
+//go:build linux
+
+// Package image makes the file systems behind the /tmp of sandboxes: a small ext4 of a size of its own for each, in a
+// sparse file without a name, on a loop device that frees itself. The host never mounts one: an image is a
+// descriptor until somebody moves it into a mount namespace, and is gone with the last process that has it,
+// however that ends. It must not know sandboxes.
+//
+// Sparse files promise more than the disk has, so a guard watches the disk: below a reserve every image says
+// that it is full, before the disk is (guard.go).
+package image
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"strconv"
+	"sync"
+
+	"golang.org/x/sys/unix"
+)
+
+// Config is what the maker needs to know.
+type Config struct {
+	// Dir is the directory, of this maker alone, on whose disk the images are.
+	Dir string
+	// Mkfs is the path of mkfs.ext4; empty means where distributions have it.
+	Mkfs string
+	// Reserve is how many bytes of the disk images leave free; 0 means DefaultReserve, or a twentieth of a disk
+	// for which that is more.
+	Reserve int64
+	Log     *slog.Logger
+}
+
+// DefaultReserve is 1 GiB.
+const DefaultReserve = 1 << 30
+
+// Error is an error that callers tell apart with errors.Is.
+type Error string
+
+func (e Error) Error() string { return string(e) }
+
+// ErrFull says that the disk has too little room for another image.
+const ErrFull Error = "image: the disk has less room left than its reserve"
+
+// Maker makes images. It is safe for concurrent use.
+type Maker struct {
+	config Config
+	loops  *loops
+	guard  *guard
+
+	mu        sync.Mutex // guards templates, and is held while one is made
+	templates map[int64]*template
+}
+
+// usual is the size that Open tries: Lambda's default for /tmp, 512 MB.
+const usual = 512 << 20
+
+// Open makes a maker, if images can be made here: it makes one to see. Close it.
+func Open(ctx context.Context, config Config) (*Maker, error) {
+	if config.Mkfs == "" {
+		path, err := findMkfs()
+		if err != nil {
+			return nil, err
+		}
+		config.Mkfs = path
+	}
+	loops, err := openLoops()
+	if err != nil {
+		return nil, err
+	}
+	m := &Maker{config: config, loops: loops, templates: map[int64]*template{}}
+	if m.guard, err = startGuard(config); err != nil {
+		return nil, errors.Join(err, loops.close())
+	}
+	made, err := m.make(ctx, usual)
+	if err != nil {
+		return nil, errors.Join(err, m.Close())
+	}
+	m.guard.strict = made.setFull(true) != nil
+	if err := made.Close(); err != nil {
+		return nil, errors.Join(err, m.Close())
+	}
+	return m, nil
+}
+
+// Close ends the guard. Images stay usable, but nobody guards the disk any more.
+func (m *Maker) Close() error {
+	m.guard.stop()
+	return m.loops.close()
+}
+
+// Image is one file system.
+type Image struct {
+	maker *Maker
+	size  int64    // of the file, if it were whole
+	file  *os.File // sparse, without a name
+	loop  int      // the number of its device
+	tree  *os.File // the detached mount; nil once taken
+	root  *os.File // the root directory: holds the file system until Close
+	// reserved is what the kernel itself keeps free, in blocks; setFull restores it.
+	reserved string
+}
+
+// Make makes an empty file system that takes at least so many bytes of files and at most some two percent more.
+// Its root belongs to the host's user and group owner, who alone may enter it. ErrFull refuses.
+func (m *Maker) Make(ctx context.Context, bytes int64, owner int) (*Image, error) {
+	i, err := m.make(ctx, bytes)
+	if err != nil {
+		return nil, err
+	}
+	err = errors.Join(i.root.Chmod(0o700), i.root.Chown(owner, owner))
+	if err == nil {
+		err = m.guard.admit(i)
+	}
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("image: %w", err), i.Close())
+	}
+	return i, nil
+}
+
+func (m *Maker) make(ctx context.Context, bytes int64) (*Image, error) {
+	t, err := m.template(ctx, bytes)
+	if err != nil {
+		return nil, err
+	}
+	file, err := nameless(m.config.Dir)
+	if err != nil {
+		return nil, err
+	}
+	i, err := m.open(file, t.size, func() error { return t.write(file) })
+	if err != nil {
+		return nil, errors.Join(err, file.Close())
+	}
+	return i, nil
+}
+
+// open makes a file a mount, once it has been filled.
+func (m *Maker) open(file *os.File, size int64, fill func() error) (*Image, error) {
+	if err := file.Truncate(size); err != nil {
+		return nil, fmt.Errorf("image: %w", err)
+	}
+	if err := fill(); err != nil {
+		return nil, fmt.Errorf("image: %w", err)
+	}
+	i := &Image{maker: m, size: size, file: file}
+	device, err := m.loops.attach(file)
+	if err != nil {
+		return nil, err
+	}
+	defer device.Close() // the mount holds it
+	i.loop = device.number
+	if i.tree, err = mount(device.Name()); err != nil {
+		return nil, err
+	}
+	root, err := unix.Openat(int(i.tree.Fd()), ".", unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("image: %w", err), i.tree.Close())
+	}
+	i.root = os.NewFile(uintptr(root), "image")
+	return i, nil
+}
+
+// mount makes a detached mount of a device. Inode tables stay the holes that they are, and what is deleted becomes
+// a hole again.
+func mount(device string) (*os.File, error) {
+	fs, err := unix.Fsopen("ext4", unix.FSOPEN_CLOEXEC)
+	if err != nil {
+		return nil, fmt.Errorf("image: ext4: %w", err)
+	}
+	defer unix.Close(fs)
+	err = unix.FsconfigSetString(fs, "source", device)
+	for _, flag := range [...]string{"noinit_itable", "discard"} {
+		if err == nil {
+			err = unix.FsconfigSetFlag(fs, flag)
+		}
+	}
+	if err == nil {
+		err = unix.FsconfigCreate(fs)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("image: mount %s: %w%s", device, err, complaint(fs))
+	}
+	tree, err := unix.Fsmount(fs, unix.FSMOUNT_CLOEXEC, unix.MOUNT_ATTR_NOSUID|unix.MOUNT_ATTR_NODEV)
+	if err != nil {
+		return nil, fmt.Errorf("image: mount %s: %w", device, err)
+	}
+	return os.NewFile(uintptr(tree), "/tmp"), nil
+}
+
+// complaint is what the kernel says about a mount that failed (fsopen(2)).
+func complaint(fs int) string {
+	text := make([]byte, 1024)
+	if n, err := unix.Read(fs, text); err == nil && n > 0 {
+		return ": " + string(text[:n])
+	}
+	return ""
+}
+
+// TakeTree returns the detached mount, once: it is the caller's to move and to close.
+func (i *Image) TakeTree() *os.File {
+	tree := i.tree
+	i.tree = nil
+	return tree
+}
+
+// Device names the image's block device as control groups want it: "7:3".
+func (i *Image) Device() string { return "7:" + strconv.Itoa(i.loop) }
+
+// shutdown are FS_IOC_SHUTDOWN and its way that writes nothing more (linux/fs.h, xfs_fs.h).
+const (
+	fsIocShutdown     = 0x8004587d
+	shutdownNoLogOnly = 2
+)
+
+// Close drops the file system with everything in it. What was not written yet never is. Processes that still
+// have it keep it, and it ends with the last of them.
+func (i *Image) Close() error {
+	i.maker.guard.forget(i)
+	var failures []error
+	if i.tree != nil {
+		failures = append(failures, i.tree.Close())
+	}
+	if err := unix.IoctlSetPointerInt(int(i.root.Fd()), fsIocShutdown, shutdownNoLogOnly); err != nil {
+		failures = append(failures, fmt.Errorf("image: shut down: %w", err))
+	}
+	return errors.Join(append(failures, i.root.Close(), i.file.Close())...)
+}
+
+// knob is the file that holds how much an ext4 keeps free, in blocks
+// (https://docs.kernel.org/admin-guide/ext4.html).
+func (i *Image) knob() string {
+	return "/sys/fs/ext4/loop" + strconv.Itoa(i.loop) + "/reserved_clusters"
+}
+
+// setFull makes the file system say that it is full, or lets it be used again. What has been written into it can be
+// read, overwritten and removed all the same.
+func (i *Image) setFull(full bool) error {
+	if i.reserved == "" {
+		content, err := os.ReadFile(i.knob())
+		if err != nil {
+			return fmt.Errorf("image: %w", err)
+		}
+		i.reserved = string(content)
+	}
+	value := i.reserved
+	if full {
+		value = strconv.FormatInt(i.size/blockSize-1, 10) // the kernel takes no more than there are
+	}
+	file, err := os.OpenFile(i.knob(), os.O_WRONLY, 0)
+	if err != nil {
+		return fmt.Errorf("image: %w", err)
+	}
+	defer file.Close()
+	if _, err := io.WriteString(file, value); err != nil {
+		return fmt.Errorf("image: %w", err)
+	}
+	return nil
+}
+
+// nameless makes a file that ends with its last descriptor.
+func nameless(dir string) (*os.File, error) {
+	file, err := os.CreateTemp(dir, "image-")
+	if err != nil {
+		return nil, fmt.Errorf("image: %w", err)
+	}
+	if err := os.Remove(file.Name()); err != nil {
+		return nil, errors.Join(fmt.Errorf("image: %w", err), file.Close())
+	}
+	return file, nil
+}
