@@ -81,8 +81,8 @@ type Sandbox interface {
 	// gone as well: Destroy and Create.
 	Reset(ctx context.Context) error
 
-	// SetLimits replaces the memory, CPU and process limits; open files and the size of /tmp stay what
-	// Create made them. Lowering memory below what is in use is an error and changes nothing.
+	// SetLimits replaces the memory, CPU and process limits; open files, the size of /tmp and the speed of disks
+	// stay what Create made them. Lowering memory below what is in use is an error and changes nothing.
 	SetLimits(ctx context.Context, limits Limits) error
 
 	// Freeze stops every process inside from running until Thaw. Both are idempotent.
@@ -156,8 +156,11 @@ type Limits struct {
 	PIDs int64
 	// OpenFiles is RLIMIT_NOFILE, soft and hard; 0 means 1,024 (Lambda's quota).
 	OpenFiles uint64
-	// TmpBytes is the size of /tmp.
+	// TmpBytes is the size of /tmp: so much can be written, and at most some two percent more (ENOSPC). It is
+	// never memory: a full /tmp leaves MemoryBytes as it was.
 	TmpBytes int64
+	// DiskBytesPerSecond is how much may be read from disks in a second, and how much written.
+	DiskBytesPerSecond int64
 }
 
 // Command is a program to start inside.
@@ -196,19 +199,19 @@ type Boundary string
 
 // The boundaries and limits that every driver reports.
 const (
-	BoundaryFiles      Boundary = "files"      // the host's and other sandboxes' files cannot be seen
-	BoundaryProcesses  Boundary = "processes"  // other processes cannot be seen or signalled
-	BoundaryNetwork    Boundary = "network"    // the host's network cannot be reached
-	BoundaryEgress     Boundary = "egress"     // the Internet can be reached, through a route of our own
-	BoundaryIdentity   Boundary = "identity"   // a user of its own, without any privilege
-	BoundarySyscalls   Boundary = "syscalls"   // system calls are filtered by an allow-list
-	BoundaryLandlock   Boundary = "landlock"   // a second wall around files
-	LimitMemory        Boundary = "memory"     // Limits.MemoryBytes
-	LimitCPU           Boundary = "cpu"        // Limits.MilliCPU
-	LimitPIDs          Boundary = "pids"       // Limits.PIDs
-	LimitOpenFiles     Boundary = "open-files" // Limits.OpenFiles
-	LimitTmp           Boundary = "tmp"        // Limits.TmpBytes
-	LimitDiskBandwidth Boundary = "disk-bandwidth"
+	BoundaryFiles      Boundary = "files"          // the host's and other sandboxes' files cannot be seen
+	BoundaryProcesses  Boundary = "processes"      // other processes cannot be seen or signalled
+	BoundaryNetwork    Boundary = "network"        // the host's network cannot be reached
+	BoundaryEgress     Boundary = "egress"         // the Internet can be reached, through a route of our own
+	BoundaryIdentity   Boundary = "identity"       // a user of its own, without any privilege
+	BoundarySyscalls   Boundary = "syscalls"       // system calls are filtered by an allow-list
+	BoundaryLandlock   Boundary = "landlock"       // a second wall around files
+	LimitMemory        Boundary = "memory"         // Limits.MemoryBytes
+	LimitCPU           Boundary = "cpu"            // Limits.MilliCPU
+	LimitPIDs          Boundary = "pids"           // Limits.PIDs
+	LimitOpenFiles     Boundary = "open-files"     // Limits.OpenFiles
+	LimitTmp           Boundary = "tmp"            // Limits.TmpBytes
+	LimitDiskBandwidth Boundary = "disk-bandwidth" // Limits.DiskBytesPerSecond
 	LimitNetBandwidth  Boundary = "net-bandwidth"
 )
 

@@ -61,7 +61,7 @@ func ValidateBinds(binds []Bind) error {
 
 // Validate says what is wrong with the limits: none is negative.
 func (l *Limits) Validate() error {
-	if l.MemoryBytes < 0 || l.MilliCPU < 0 || l.PIDs < 0 || l.TmpBytes < 0 || l.MilliCPU > maxMilli {
+	if l.MemoryBytes < 0 || l.MilliCPU < 0 || l.PIDs < 0 || l.TmpBytes < 0 || l.DiskBytesPerSecond < 0 || l.MilliCPU > maxMilli {
 		return fmt.Errorf("sandbox: limits %+v", *l)
 	}
 	return nil

@@ -29,6 +29,8 @@ type box struct {
 	id      string
 	number  int
 	pidfd   *os.File // stage-1's; nil before it was started
+	tmp     tmp
+	late    late
 	group   *cgroup.Group
 	oom     *cgroup.OOMWatch
 	control *control

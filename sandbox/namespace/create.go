@@ -63,12 +63,18 @@ func (d *Driver) Create(ctx context.Context, spec sandbox.Spec) (sandbox.Sandbox
 // make acquires what remove gives back, in this order.
 func (b *box) make(ctx context.Context, spec *sandbox.Spec) error {
 	d := b.driver
-	tmp, err := d.state.makeTmp(b.id, d.numbers.userID(b.number), d.numbers.userID(b.number))
+	err := d.state.makeSandbox(b.id)
 	if err != nil {
+		return err
+	}
+	if b.tmp, err = d.makeTmp(ctx, b.id, spec.Limits.TmpBytes, d.numbers.userID(b.number)); err != nil {
 		return err
 	}
 	if b.group, err = d.cgroups.Create(b.id, groupLimits(spec.Limits)); err != nil {
 		return fmt.Errorf("sandbox: %w", err)
+	}
+	if err := b.limitDisk(spec); err != nil {
+		return err
 	}
 	if b.oom, err = b.group.WatchOOM(); err != nil {
 		return fmt.Errorf("sandbox: %w", err)
@@ -76,7 +82,7 @@ func (b *box) make(ctx context.Context, spec *sandbox.Spec) error {
 	if err := b.clone(ctx); err != nil {
 		return err
 	}
-	return b.setup(ctx, spec, tmp)
+	return b.setup(ctx, spec)
 }
 
 func groupLimits(l sandbox.Limits) cgroup.Limits {
@@ -130,8 +136,8 @@ func (b *box) clone(ctx context.Context) error {
 }
 
 // setup has stage-1 make the inside.
-func (b *box) setup(ctx context.Context, spec *sandbox.Spec, tmp string) error {
-	mounts, err := b.driver.state.mountsFor(spec, tmp)
+func (b *box) setup(ctx context.Context, spec *sandbox.Spec) error {
+	mounts, err := b.driver.state.mountsFor(spec, b.tmp)
 	if err != nil {
 		return err
 	}

@@ -183,6 +183,7 @@ func (b *box) remove() error {
 		conn.Close()
 	}
 	b.mu.Unlock()
+	failures = append(failures, b.closeTmp())
 	if b.group != nil {
 		ctx, cancel := context.WithTimeout(context.Background(), removeTimeout)
 		failures = append(failures, b.group.Remove(ctx))

@@ -27,13 +27,18 @@ func (m *mounts) add(source, target string, attributes uint64) error {
 	if err != nil {
 		return fmt.Errorf("sandbox: mount %s: %w", source, err)
 	}
-	m.files = append(m.files, os.NewFile(uintptr(fd), source))
-	m.targets = append(m.targets, target)
+	m.take(os.NewFile(uintptr(fd), source), target)
 	err = unix.MountSetattr(fd, "", unix.AT_EMPTY_PATH|unix.AT_RECURSIVE, &unix.MountAttr{Attr_set: attributes, Propagation: unix.MS_PRIVATE})
 	if err != nil {
 		return fmt.Errorf("sandbox: mount %s: %w", source, err)
 	}
 	return nil
+}
+
+// take adds a mount that is detached already.
+func (m *mounts) take(tree *os.File, target string) {
+	m.files = append(m.files, tree)
+	m.targets = append(m.targets, target)
 }
 
 func (m *mounts) addBinds(binds []sandbox.Bind) error {
@@ -53,7 +58,7 @@ func (m *mounts) close() {
 }
 
 // mountsFor makes all mounts of a sandbox, in the order in which they go over each other.
-func (s *state) mountsFor(spec *sandbox.Spec, tmp string) (*mounts, error) {
+func (s *state) mountsFor(spec *sandbox.Spec, tmp tmp) (*mounts, error) {
 	m := &mounts{}
 	err := func() error {
 		if spec.Root.Dir == "" {
@@ -73,7 +78,9 @@ func (s *state) mountsFor(spec *sandbox.Spec, tmp string) (*mounts, error) {
 				return err
 			}
 		}
-		if err := m.add(tmp, "/tmp", unix.MOUNT_ATTR_NOSUID|unix.MOUNT_ATTR_NODEV); err != nil {
+		if tmp.image != nil {
+			m.take(tmp.image.TakeTree(), "/tmp")
+		} else if err := m.add(tmp.dir, "/tmp", unix.MOUNT_ATTR_NOSUID|unix.MOUNT_ATTR_NODEV); err != nil {
 			return err
 		}
 		return m.addBinds(spec.Binds)

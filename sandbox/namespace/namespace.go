@@ -22,6 +22,7 @@ import (
 
 	"hotaru/sandbox"
 	"hotaru/sandbox/namespace/cgroup"
+	"hotaru/sandbox/namespace/image"
 	"hotaru/sandbox/namespace/seccomp"
 )
 
@@ -32,6 +33,11 @@ type Config struct {
 	StateDir string
 	// Stage1 is the init program; nil means the one embedded in this binary.
 	Stage1 []byte
+	// DiskReserve is how many bytes of the state directory's disk the sandboxes' /tmp leave free for others: 0 means
+	// image.DefaultReserve.
+	DiskReserve int64
+	// Mkfs is the path of mkfs.ext4; empty means where distributions have it.
+	Mkfs string
 	// CgroupV1 leaves version 2 control groups alone on a host that has both versions.
 	CgroupV1 bool
 	Log      *slog.Logger
@@ -62,6 +68,9 @@ type Driver struct {
 	landlock bool
 	v1Only   bool
 	spawner  *spawner
+	images   *image.Maker // nil where /tmp can only be a directory
+	noImages error        // why it is nil
+	disks    disks
 
 	capabilities []sandbox.Capability
 
@@ -79,22 +88,22 @@ func New(config Config) (*Driver, error) {
 	if os.Geteuid() != 0 {
 		return nil, ErrNotRoot
 	}
-	image := config.Stage1
-	if image == nil {
+	program := config.Stage1
+	if program == nil {
 		var err error
-		if image, err = embedded(); err != nil {
+		if program, err = embedded(); err != nil {
 			return nil, err
 		}
 	}
-	program, err := seccomp.Program()
+	filter, err := seccomp.Program()
 	if err != nil {
 		return nil, err
 	}
-	d := &Driver{log: config.Log, filter: seccomp.Bytes(program), landlock: hasLandlock(), v1Only: config.CgroupV1, boxes: map[string]*box{}}
+	d := &Driver{log: config.Log, filter: seccomp.Bytes(filter), landlock: hasLandlock(), v1Only: config.CgroupV1, boxes: map[string]*box{}}
 	if d.state, err = openState(config.StateDir); err != nil {
 		return nil, err
 	}
-	if err := d.open(image); err != nil {
+	if err := d.open(program, config); err != nil {
 		return nil, errors.Join(err, d.release())
 	}
 	d.capabilities = d.probe()
@@ -102,14 +111,17 @@ func New(config Config) (*Driver, error) {
 }
 
 // open acquires what release gives back.
-func (d *Driver) open(image []byte) error {
+func (d *Driver) open(program []byte, config Config) error {
 	if err := d.openCgroups(); err != nil {
 		return err
 	}
 	var err error
-	if d.stage1, err = seal(image); err != nil {
+	if d.stage1, err = seal(program); err != nil {
 		return err
 	}
+	d.images, d.noImages = image.Open(context.Background(), image.Config{
+		Dir: d.state.path("images"), Mkfs: config.Mkfs, Reserve: config.DiskReserve, Log: d.log,
+	})
 	d.numbers = newNumbers(d.state.name)
 	d.spawner = startSpawner(d.stage1, d.log)
 	return nil
@@ -133,6 +145,9 @@ func (d *Driver) release() error {
 	var failures []error
 	if d.spawner != nil {
 		d.spawner.stop()
+	}
+	if d.images != nil {
+		failures = append(failures, d.images.Close())
 	}
 	if d.stage1 != nil {
 		failures = append(failures, d.stage1.Close())
@@ -158,7 +173,7 @@ func (d *Driver) Sweep(ctx context.Context) error {
 	if len(d.boxes) > 0 {
 		return errors.New("sandbox: sweep before the first sandbox is made, not after")
 	}
-	if err := d.state.sweep(ctx); err != nil {
+	if err := d.state.sweep(ctx, d.cgroups.LiftLate); err != nil {
 		return err
 	}
 	return d.openCgroups() // the sweep took our own parent directories along

@@ -25,18 +25,42 @@ func dumpsOfSetuid() bool {
 	return err == nil && strings.TrimSpace(string(value)) == "1"
 }
 
+// probeDisk says what keeps disks from being limited.
+func (d *Driver) probeDisk() (c sandbox.Capability, lacks bool) {
+	all, waitedFor := d.cgroups.LimitsDisk()
+	switch {
+	case !waitedFor:
+		c.Reason = "no control group hierarchy on this host has the io (version 1: blkio) controller"
+		c.Mend = "mount cgroup2 at /sys/fs/cgroup, with io in cgroup.controllers"
+	case !all:
+		c.Reason = "what the kernel writes after a program has gone on is not limited: the control groups of version 1 " +
+			"that can be seen here do not include the topmost"
+		c.Mend = "use control groups version 2, with memory and io in cgroup.controllers"
+	case d.images == nil && d.cgroups.LimitsLate():
+		c.Reason = "what the kernel writes into /tmp after a program has gone on is not limited: /tmp has no device of its own"
+		c.Mend = "as for tmp"
+	default:
+		return c, false
+	}
+	return c, true
+}
+
 // probe says what is enforced on this host.
 func (d *Driver) probe() []sandbox.Capability {
 	missing := map[sandbox.Boundary]sandbox.Capability{
 		sandbox.BoundaryEgress: {
 			Reason: "a sandbox has a loopback device and no route anywhere",
 		},
-		sandbox.LimitTmp: {
-			Reason: "/tmp is a directory on the disk of the state directory, without a quota",
-			Mend:   "put the state directory on a disk of its own",
-		},
-		sandbox.LimitDiskBandwidth: {Reason: "reads and writes are not rationed"},
-		sandbox.LimitNetBandwidth:  {Reason: "there is no network but loopback, which is not rationed"},
+		sandbox.LimitNetBandwidth: {Reason: "there is no network but loopback, which is not rationed"},
+	}
+	if d.noImages != nil {
+		missing[sandbox.LimitTmp] = sandbox.Capability{
+			Reason: "/tmp is a directory on the disk of the state directory, without a quota: " + d.noImages.Error(),
+			Mend:   "install mkfs.ext4 (e2fsprogs), and let this process use /dev/loop-control and the loop devices",
+		}
+	}
+	if c, lacks := d.probeDisk(); lacks {
+		missing[sandbox.LimitDiskBandwidth] = c
 	}
 	if !d.landlock {
 		missing[sandbox.BoundaryLandlock] = sandbox.Capability{

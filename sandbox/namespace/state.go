@@ -24,7 +24,8 @@ import (
 //	lock            held by the daemon that lives
 //	cgroups.json    the parent directories of its control groups, written before the first is used
 //	dev/            what every sandbox sees as /dev, before the devices are bound over it
-//	sandboxes/<ID>/tmp
+//	images/         where images of /tmp are made; they have no names (package image)
+//	sandboxes/<ID>/ what is recorded of one: late, a limit to lift (disk.go), and tmp if that is a directory
 type state struct {
 	dir  string
 	name string // of the parent control groups: follows from the directory
@@ -71,7 +72,7 @@ func (s *state) close() error { return s.lock.Close() }
 var devices = [...]string{"null", "zero", "full", "random", "urandom"}
 
 func (s *state) makeDirs() error {
-	for dir, mode := range map[string]os.FileMode{"sandboxes": 0o700, "dev": 0o755} {
+	for dir, mode := range map[string]os.FileMode{"sandboxes": 0o700, "images": 0o700, "dev": 0o755} {
 		if err := os.MkdirAll(s.path(dir), mode); err != nil {
 			return err
 		}
@@ -136,10 +137,13 @@ func (s *state) recordedCgroups() ([]string, error) {
 	return dirs, nil
 }
 
-// sweep ends and removes everything that is recorded here.
-func (s *state) sweep(ctx context.Context) error {
+// sweep ends and removes everything that is recorded here. lift lifts a limit that outlived its daemon.
+func (s *state) sweep(ctx context.Context, lift func(device string, rate int64) error) error {
 	dirs, err := s.recordedCgroups()
 	if err != nil {
+		return err
+	}
+	if err := s.liftAll(lift); err != nil {
 		return err
 	}
 	// Processes first: they may still write to their /tmp.
@@ -154,22 +158,33 @@ func (s *state) sweep(ctx context.Context) error {
 	for _, entry := range entries {
 		failures = append(failures, s.removeSandbox(entry.Name()))
 	}
+	if err := os.RemoveAll(s.path("images")); err != nil {
+		failures = append(failures, fmt.Errorf("sandbox: %w", err))
+	}
+	if err := os.Mkdir(s.path("images"), 0o700); err != nil {
+		failures = append(failures, fmt.Errorf("sandbox: %w", err))
+	}
 	return errors.Join(append(failures, s.writeCgroups(nil))...)
 }
 
-// makeTmp makes a sandbox's directory and its /tmp, which only the user inside may enter.
-func (s *state) makeTmp(id string, uid, gid int) (string, error) {
+// makeSandbox makes a sandbox's directory.
+func (s *state) makeSandbox(id string) error {
 	if err := os.Mkdir(s.path("sandboxes", id), 0o700); err != nil {
+		return fmt.Errorf("sandbox: %w", err)
+	}
+	return nil
+}
+
+// makeTmp makes a directory for a sandbox's /tmp, which only the user inside may enter.
+func (s *state) makeTmp(id string, user int) (string, error) {
+	dir := s.path("sandboxes", id, "tmp")
+	if err := os.Mkdir(dir, 0o700); err != nil {
 		return "", fmt.Errorf("sandbox: %w", err)
 	}
-	tmp := s.path("sandboxes", id, "tmp")
-	if err := os.Mkdir(tmp, 0o700); err != nil {
+	if err := os.Lchown(dir, user, user); err != nil {
 		return "", fmt.Errorf("sandbox: %w", err)
 	}
-	if err := os.Lchown(tmp, uid, gid); err != nil {
-		return "", fmt.Errorf("sandbox: %w", err)
-	}
-	return tmp, nil
+	return dir, nil
 }
 
 // removeSandbox removes a sandbox's directory. os.RemoveAll goes down by descriptors and follows no link that

@@ -42,16 +42,18 @@ func testSetLimits(t *testing.T, h *host) {
 // testEnforced checks each boundary and limit that the driver claims.
 func testEnforced(t *testing.T, h *host) {
 	checks := map[sandbox.Boundary]func(*testing.T, *host){
-		sandbox.BoundaryFiles:     enforcesFiles,
-		sandbox.BoundaryProcesses: enforcesProcesses,
-		sandbox.BoundaryNetwork:   enforcesNetwork,
-		sandbox.BoundaryIdentity:  enforcesIdentity,
-		sandbox.BoundarySyscalls:  enforcesSyscalls,
-		sandbox.BoundaryLandlock:  enforcesLandlock,
-		sandbox.LimitMemory:       enforcesMemory,
-		sandbox.LimitCPU:          enforcesCPU,
-		sandbox.LimitPIDs:         enforcesPIDs,
-		sandbox.LimitOpenFiles:    enforcesOpenFiles,
+		sandbox.BoundaryFiles:      enforcesFiles,
+		sandbox.BoundaryProcesses:  enforcesProcesses,
+		sandbox.BoundaryNetwork:    enforcesNetwork,
+		sandbox.BoundaryIdentity:   enforcesIdentity,
+		sandbox.BoundarySyscalls:   enforcesSyscalls,
+		sandbox.BoundaryLandlock:   enforcesLandlock,
+		sandbox.LimitMemory:        enforcesMemory,
+		sandbox.LimitCPU:           enforcesCPU,
+		sandbox.LimitPIDs:          enforcesPIDs,
+		sandbox.LimitOpenFiles:     enforcesOpenFiles,
+		sandbox.LimitTmp:           enforcesTmp,
+		sandbox.LimitDiskBandwidth: enforcesDiskBandwidth,
 		// A route to the Internet is nothing that a test may rely on.
 		sandbox.BoundaryEgress: func(*testing.T, *host) {},
 	}
@@ -222,5 +224,54 @@ func enforcesOpenFiles(t *testing.T, h *host) {
 	}
 	if got := strings.TrimSpace(h.output(h.create(h.spec("open-files-default")), program("nofile"))); got != "1024" {
 		t.Errorf("the default limit is %s", got)
+	}
+}
+
+// A full /tmp is an error of whoever writes, and takes none of the memory. It is the sandbox's own and as lasting.
+func enforcesTmp(t *testing.T, h *host) {
+	const size = 96
+	spec := h.spec("tmp")
+	spec.Limits = sandbox.Limits{MemoryBytes: 48 << 20, TmpBytes: size << 20}
+	box := h.create(spec)
+	var filled int
+	out := h.output(box, program("fill", "/tmp/x", fmt.Sprint(2*size)))
+	if _, err := fmt.Sscanf(out, "%d no space left on device\n", &filled); err != nil || filled < size-1 || filled > size+size/50+4 {
+		t.Errorf("it says %q, want that /tmp is full at some %d", out, size)
+	}
+	stats, err := box.Stats(h.context())
+	must(t, err)
+	if stats.MemoryBytes > 24<<20 {
+		t.Errorf("%d bytes of memory are in use with a full /tmp", stats.MemoryBytes)
+	}
+	must(t, box.Freeze(h.context()))
+	must(t, box.Thaw(h.context()))
+	must(t, box.Reset(h.context()))
+	if got := h.output(box, shell("ls /tmp")); got != "x\n" {
+		t.Errorf("after a reset /tmp has %q", got)
+	}
+	h.output(box, shell("rm /tmp/x; echo again >/tmp/y"))
+	other := spec
+	other.ID, other.Limits.TmpBytes = "tmp-other", 2*size<<20
+	larger := h.create(other)
+	if got := h.output(larger, shell("ls /tmp")); got != "" {
+		t.Errorf("another sandbox sees %q", got)
+	}
+	if got := h.output(larger, program("fill", "/tmp/x", fmt.Sprint(size*3/2))); got != fmt.Sprintln(size*3/2) {
+		t.Errorf("a larger /tmp says %q", got)
+	}
+}
+
+// A rate is the most: less than half a second would have been faster than allowed, more than one is a slow disk.
+func enforcesDiskBandwidth(t *testing.T, h *host) {
+	const rate = 32
+	spec := h.spec("disk-bandwidth")
+	spec.Limits.TmpBytes, spec.Limits.DiskBytesPerSecond = 128<<20, rate<<20
+	box := h.create(spec)
+	for _, what := range []string{"write-out", "read-in"} {
+		took, err := strconv.Atoi(strings.TrimSpace(h.output(box, program(what, "/tmp/x", fmt.Sprint(rate)))))
+		must(t, err)
+		if took < 500 {
+			t.Errorf("%s: a second's worth took %d ms", what, took)
+		}
 	}
 }

@@ -71,7 +71,7 @@ func (p *Parent) delegate(dir string) error {
 	for _, c := range []struct {
 		name string
 		role role
-	}{{"memory", p.layout.memory}, {"cpu", p.layout.cpu}, {"pids", p.layout.pids}} {
+	}{{"memory", p.layout.memory}, {"cpu", p.layout.cpu}, {"pids", p.layout.pids}, {"io", p.layout.io}} {
 		if !c.role.v2 {
 			continue
 		}

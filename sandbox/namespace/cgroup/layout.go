@@ -24,10 +24,13 @@ type role struct {
 
 // Layout says which hierarchy does what on this host.
 type Layout struct {
-	memory, cpu, pids, cpuacct, freezer role
+	memory, cpu, pids, cpuacct, freezer, io role
 	// unified is the version 2 hierarchy, with or without controllers: it kills, and it takes a process at
 	// its birth (CLONE_INTO_CGROUP).
 	unified role
+	// ioRoot is the top of version 1's hierarchy for disks, if it can be seen: what the kernel writes by itself
+	// belongs to the group there.
+	ioRoot string
 }
 
 // mount is one mounted hierarchy.
@@ -77,6 +80,9 @@ func detect(name string, v1Only bool, mountinfo, selfCgroup io.Reader) (Layout, 
 		for _, controller := range m.controllers {
 			if r := l.role(controller); r != nil && (r.dir == "" || r.v2) {
 				*r = role{dir: filepath.Join(m.dir, below(m.root, own[controller]), name)}
+				if r == &l.io && m.root == "/" {
+					l.ioRoot = m.dir
+				}
 			}
 		}
 	}
@@ -113,6 +119,8 @@ func (l *Layout) role(controller string) *role {
 		return &l.cpuacct
 	case "freezer":
 		return &l.freezer
+	case "io", "blkio": // by version
+		return &l.io
 	}
 	return nil
 }
@@ -129,7 +137,7 @@ func below(root, group string) string {
 // dirs are the parent directories, each once, the unified one first.
 func (l *Layout) dirs() []role {
 	var all []role
-	for _, r := range []role{l.unified, l.memory, l.cpu, l.pids, l.cpuacct, l.freezer} {
+	for _, r := range []role{l.unified, l.memory, l.cpu, l.pids, l.cpuacct, l.freezer, l.io} {
 		if r.dir != "" && !slices.Contains(all, r) {
 			all = append(all, r)
 		}

@@ -69,7 +69,7 @@ func TestV2FailedCreateLeavesNothing(t *testing.T) {
 func TestV2Limits(t *testing.T) {
 	f, p := newFakeV2(t)
 	for _, dir := range []string{".", "hotaru-test"} {
-		if got := f.get(t, dir, "cgroup.subtree_control"); !strings.HasPrefix(got, "+pids") && got != "+memory" && got != "+cpu" {
+		if got := f.get(t, dir, "cgroup.subtree_control"); !strings.HasPrefix(got, "+io") { // the last of them
 			t.Errorf("%s hands down %q", dir, got)
 		}
 	}
@@ -88,6 +88,91 @@ func TestV2Limits(t *testing.T) {
 		if got := f.get(t, own, file); !strings.HasPrefix(got, want) {
 			t.Errorf("%s is %q, want %q", file, got, want)
 		}
+	}
+}
+
+func TestV2Disk(t *testing.T) {
+	f, p := newFakeV2(t)
+	g := create(t, p, Limits{})
+	if all, waitedFor := p.LimitsDisk(); !all || !waitedFor {
+		t.Error("disks are not limited")
+	}
+	for rate, want := range map[int64]string{4096: "8:0 rbps=4096 wbps=4096", 0: "8:0 rbps=max wbps=max"} {
+		f.set(t, own, "io.max", "")
+		if err := g.LimitDisk("8:0", rate); err != nil {
+			t.Fatal(err)
+		}
+		if got := f.get(t, own, "io.max"); got != want {
+			t.Errorf("io.max is %q, want %q", got, want)
+		}
+	}
+	if err := os.Remove(filepath.Join(f.root, own, "io.max")); err != nil {
+		t.Fatal(err)
+	}
+	if err := g.LimitDisk("8:0", 1); err == nil {
+		t.Error("no error without io.max")
+	}
+	if p.LimitsLate() {
+		t.Error("version 2 limits devices by themselves")
+	}
+	if err := errors.Join(p.LimitLate("8:0", 1), p.LiftLate("8:0", 1)); err != nil {
+		t.Error(err)
+	}
+}
+
+// Without the memory controller in version 2 the kernel does not know whose page it writes late.
+func TestDiskOfTwoVersions(t *testing.T) {
+	unified := role{dir: "/cg/unified", v2: true}
+	for name, c := range map[string]struct {
+		layout         Layout
+		all, waitedFor bool
+	}{
+		"nothing":            {Layout{}, false, false},
+		"memory elsewhere":   {Layout{io: unified, memory: role{dir: "/cg/memory"}}, false, true},
+		"all of version 2":   {Layout{io: unified, memory: unified}, true, true},
+		"without the top":    {Layout{io: role{dir: "/cg/blkio/x"}}, false, true},
+		"version 1 with top": {Layout{io: role{dir: "/cg/blkio/x"}, ioRoot: "/cg/blkio"}, true, true},
+	} {
+		if all, waitedFor := (&Parent{layout: c.layout}).LimitsDisk(); all != c.all || waitedFor != c.waitedFor {
+			t.Errorf("%s: %t, %t", name, all, waitedFor)
+		}
+	}
+}
+
+// The limit that is lifted is the one that was set, not a stranger's.
+func TestV1Late(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, lateFile)
+	p := &Parent{layout: Layout{io: role{dir: dir + "/x"}, ioRoot: dir}}
+	for name, c := range map[string]struct{ before, want string }{
+		"ours":       {"254:0 7\n7:3 4096\n", "7:3 0"},
+		"another's":  {"254:0 7\n7:3 9999\n", "254:0 7\n7:3 9999"},
+		"beginning":  {"7:3 40960\n", "7:3 40960"},
+		"none there": {"", ""},
+	} {
+		if err := os.WriteFile(path, []byte(c.before), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if err := p.LiftLate("7:3", 4096); err != nil {
+			t.Fatal(err)
+		}
+		content, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		// A file, unlike the kernel's, keeps what is behind what was written.
+		if got := strings.TrimSpace(string(content)); !strings.HasPrefix(got, c.want) {
+			t.Errorf("%s: %q, want %q", name, got, c.want)
+		}
+	}
+	if err := p.LimitLate("7:3", 4096); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Remove(path); err != nil {
+		t.Fatal(err)
+	}
+	if err := p.LiftLate("7:3", 4096); err == nil {
+		t.Error("no error without the file")
 	}
 }
 
@@ -172,11 +257,12 @@ func TestDetect(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(hybrid, "cgroup.controllers"), []byte("hugetlb\n"), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	const self = "8:pids:/\n4:memory:/service/x\n2:cpu,cpuacct:/docker/abc\n1:name=systemd:/\n0::/\n"
+	const self = "9:blkio:/\n8:pids:/\n4:memory:/service/x\n2:cpu,cpuacct:/docker/abc\n1:name=systemd:/\n0::/\n"
 	mountinfo := "1 2 0:1 / /cg/memory rw - cgroup cgroup rw,memory\n" +
 		"1 2 0:2 /docker/abc /cg/cpu rw - cgroup cgroup rw,cpu,cpuacct\n" +
 		"1 2 0:3 / /cg/pids rw - cgroup cgroup rw,pids\n" +
 		"1 2 0:4 / /cg/freezer rw - cgroup cgroup rw,freezer\n" +
+		"1 2 0:7 / /cg/blkio rw - cgroup cgroup rw,blkio\n" +
 		"1 2 0:5 / " + hybrid + " rw - cgroup2 cgroup2 rw\n" +
 		"1 2 0:6 / / rw - ext4 /dev/vda rw\n"
 	both, err := detect("n", false, strings.NewReader(mountinfo), strings.NewReader(self))
@@ -186,7 +272,7 @@ func TestDetect(t *testing.T) {
 	unified := role{dir: hybrid + "/n", v2: true}
 	want := Layout{
 		memory: role{dir: "/cg/memory/service/x/n"}, cpu: role{dir: "/cg/cpu/n"}, pids: role{dir: "/cg/pids/n"},
-		cpuacct: unified, freezer: unified, unified: unified,
+		cpuacct: unified, freezer: unified, unified: unified, io: role{dir: "/cg/blkio/n"}, ioRoot: "/cg/blkio",
 	}
 	if both != want {
 		t.Errorf("%+v, want %+v", both, want)

@@ -1,0 +1,189 @@
+//go:build linux && (amd64 || arm64)
+
+package namespace
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+
+	"golang.org/x/sys/unix"
+
+	"hotaru/sandbox"
+	"hotaru/sandbox/namespace/image"
+)
+
+// tmp is the /tmp of one sandbox: an image, or a directory where it has no limit or this host has no images.
+type tmp struct {
+	image *image.Image
+	dir   string
+}
+
+func (d *Driver) makeTmp(ctx context.Context, id string, bytes int64, user int) (tmp, error) {
+	if bytes > 0 && d.images != nil {
+		made, err := d.images.Make(ctx, bytes, user)
+		if err != nil {
+			return tmp{}, fmt.Errorf("sandbox: /tmp: %w", err)
+		}
+		return tmp{image: made}, nil
+	}
+	dir, err := d.state.makeTmp(id, user)
+	return tmp{dir: dir}, err
+}
+
+// limitDisk holds a sandbox to its rate on its image and on the disks of everything that it sees. Code that is
+// attached later is on the state directory's disk, as the rest of what a daemon keeps.
+func (b *box) limitDisk(spec *sandbox.Spec) error {
+	rate := spec.Limits.DiskBytesPerSecond
+	if rate == 0 {
+		return nil
+	}
+	d := b.driver
+	sources := []string{d.state.dir, spec.Root.Dir}
+	for _, bind := range slices.Concat(spec.Root.Binds, spec.Binds) {
+		sources = append(sources, bind.Source)
+	}
+	devices, err := d.disks.of(sources)
+	if err != nil {
+		return err
+	}
+	if b.tmp.image != nil {
+		device := b.tmp.image.Device()
+		devices = append(devices, device)
+		if err := b.limitLate(device, rate); err != nil {
+			return err
+		}
+	}
+	for _, device := range devices {
+		if err := b.group.LimitDisk(device, rate); err != nil {
+			return fmt.Errorf("sandbox: %w", err)
+		}
+	}
+	return nil
+}
+
+// late is a limit on a device, which outlives this process if that is killed: it is recorded first.
+type late struct {
+	device string
+	rate   int64
+}
+
+func (b *box) limitLate(device string, rate int64) error {
+	d := b.driver
+	if !d.cgroups.LimitsLate() {
+		return nil
+	}
+	record := device + " " + strconv.FormatInt(rate, 10)
+	if err := os.WriteFile(d.state.path("sandboxes", b.id, "late"), []byte(record), 0o600); err != nil {
+		return fmt.Errorf("sandbox: %w", err)
+	}
+	b.late = late{device, rate}
+	if err := d.cgroups.LimitLate(device, rate); err != nil {
+		return fmt.Errorf("sandbox: %w", err)
+	}
+	return nil
+}
+
+// closeTmp drops /tmp; the directory, if it is one, goes with the sandbox's own. The limit goes first: it would hold
+// for whoever has the device next.
+func (b *box) closeTmp() error {
+	var failures []error
+	if b.late.rate > 0 {
+		failures = append(failures, b.driver.cgroups.LiftLate(b.late.device, b.late.rate))
+	}
+	if b.tmp.image != nil {
+		failures = append(failures, b.tmp.image.Close())
+	}
+	return errors.Join(failures...)
+}
+
+// liftAll lifts the limits on record.
+func (s *state) liftAll(lift func(device string, rate int64) error) error {
+	records, err := filepath.Glob(s.path("sandboxes", "*", "late"))
+	if err != nil {
+		return fmt.Errorf("sandbox: %w", err)
+	}
+	for _, path := range records {
+		content, err := os.ReadFile(path)
+		if err != nil {
+			return fmt.Errorf("sandbox: %w", err)
+		}
+		device, text, _ := strings.Cut(string(content), " ")
+		rate, err := strconv.ParseInt(text, 10, 64)
+		if err != nil || !s.freeOrOurs(device) { // cut short by a crash, so before the limit was set; or another's now
+			continue
+		}
+		if err := lift(device, rate); err != nil {
+			return fmt.Errorf("sandbox: %w", err)
+		}
+	}
+	return nil
+}
+
+// freeOrOurs says whether a loop device on record has not become a stranger's.
+func (s *state) freeOrOurs(device string) bool {
+	backing, err := os.ReadFile("/sys/dev/block/" + device + "/loop/backing_file")
+	return err != nil || strings.HasPrefix(string(backing), s.path("images")+"/")
+}
+
+// disks finds the disks that directories are on.
+type disks struct {
+	mu    sync.Mutex
+	known map[uint64]string // by the number of the file system's device; "" where it is on no single disk
+}
+
+// of lists the disks of files, each once, as control groups name them.
+func (d *disks) of(paths []string) ([]string, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	var found []string
+	for _, path := range paths {
+		var stat unix.Stat_t
+		if err := unix.Stat(path, &stat); err != nil {
+			return nil, fmt.Errorf("sandbox: %s: %w", path, err)
+		}
+		disk, known := d.known[stat.Dev]
+		if !known {
+			var err error
+			if disk, err = diskOf(stat.Dev); err != nil {
+				return nil, fmt.Errorf("sandbox: disk of %s: %w", path, err)
+			}
+			if d.known == nil {
+				d.known = map[uint64]string{}
+			}
+			d.known[stat.Dev] = disk
+		}
+		if disk != "" && !slices.Contains(found, disk) {
+			found = append(found, disk)
+		}
+	}
+	return found, nil
+}
+
+// diskOf finds the disk of a file system's device, which may be a partition: only whole disks can be limited. File
+// systems over several disks, in memory or over a network have numbers that sysfs does not know.
+func diskOf(number uint64) (string, error) {
+	name := fmt.Sprintf("%d:%d", unix.Major(number), unix.Minor(number))
+	real, err := filepath.EvalSymlinks("/sys/dev/block/" + name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return "", nil
+	}
+	if err != nil {
+		return "", err
+	}
+	if _, err := os.Stat(filepath.Join(real, "partition")); errors.Is(err, fs.ErrNotExist) {
+		return name, nil
+	}
+	whole, err := os.ReadFile(filepath.Join(filepath.Dir(real), "dev"))
+	if err != nil {
+		return "", err
+	}
+	return strings.TrimSpace(string(whole)), nil
+}
