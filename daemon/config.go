@@ -36,6 +36,12 @@ type Config struct {
 	Region string
 	// Sandbox names the driver: "auto", "namespace" or "process". Default: auto.
 	Sandbox string
+	// DiskReserve is how many bytes of the data directory's disk functions leave free: with less, every /tmp is full.
+	// Default: 1 GiB, or a twentieth of a small disk.
+	DiskReserve int64
+	// DiskBandwidth is how many bytes a second one environment may read from disks, and how many it may write.
+	// Default: 256 MiB. Negative: as many as the disk gives.
+	DiskBandwidth int64
 	// AWSNames says who answers to AWS's names inside environments: "hotaru", or "real" for whoever does outside.
 	// Default: hotaru.
 	AWSNames string
@@ -59,9 +65,10 @@ type Config struct {
 
 // The defaults of Config.
 const (
-	DefaultListen  = "localhost:4566"
-	DefaultAccount = "000000000000"
-	DefaultRegion  = "us-east-1"
+	DefaultListen        = "localhost:4566"
+	DefaultAccount       = "000000000000"
+	DefaultRegion        = "us-east-1"
+	DefaultDiskBandwidth = 256 << 20
 	// Partition is the only one there is here.
 	Partition = "aws"
 )
@@ -78,6 +85,10 @@ func (c Config) withDefaults() Config {
 	set(&c.Sandbox, "auto")
 	set(&c.Runtimes, "exact")
 	set(&c.AWSNames, "hotaru")
+	if c.DiskBandwidth == 0 {
+		c.DiskBandwidth = DefaultDiskBandwidth
+	}
+	c.DiskBandwidth = max(c.DiskBandwidth, 0)
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}

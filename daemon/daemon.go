@@ -172,7 +172,7 @@ func (d *Daemon) openControl(ctx context.Context) (err error) {
 
 	maker := &maker{
 		driver: d.driver, runtimes: d.runtimes, packages: d.packages, authority: d.authority, role: d.iam.Role, logs: d.logs,
-		loopback: d.loopback, logger: d.logger, hostFiles: d.driver.Name() == "process",
+		loopback: d.loopback, diskBandwidth: d.config.DiskBandwidth, logger: d.logger, hostFiles: d.driver.Name() == "process",
 	}
 	d.stock = pool.NewStock(maker.blank, pool.StockLimits{Ready: d.config.ReadyBlanks, IdleTime: d.config.IdleTime}, d.logger)
 	d.onClose(func(context.Context) error { d.stock.Close(); return nil })

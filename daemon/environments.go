@@ -37,7 +37,9 @@ type maker struct {
 	logs     *logstore.Store
 	loopback *loopback
 	stock    *pool.Stock
-	logger   *slog.Logger
+	// diskBandwidth is every environment's, in bytes per second.
+	diskBandwidth int64
+	logger        *slog.Logger
 	// hostFiles says that the driver has no files of its own: programs run on the host's.
 	hostFiles bool
 }
@@ -112,7 +114,7 @@ func (m *maker) blankConfig(kind pool.Kind, program runtime.Program, code []sand
 	streams, packets := m.loopback.listen()
 	return environment.BlankConfig{
 		ID: newSandboxID(), Driver: m.driver, Program: program, Binds: code, MemoryMB: kind.MemoryMB,
-		EphemeralStorageMB: kind.EphemeralStorageMB, Listen: streams, ListenPacket: packets, Serve: m.loopback.serve,
+		EphemeralStorageMB: kind.EphemeralStorageMB, DiskBandwidth: m.diskBandwidth, Listen: streams, ListenPacket: packets, Serve: m.loopback.serve,
 	}
 }
 

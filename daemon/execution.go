@@ -78,9 +78,14 @@ func (d *Daemon) openDriver(dir string) (sandbox.Driver, error) {
 			return nil, errors.New("daemon: isolating functions takes root in this version: run hotaru serve as root, " +
 				"or with --sandbox=process, which does not isolate them at all")
 		}
-		driver, err := namespace.New(namespace.Config{StateDir: dir, Log: d.logger})
+		driver, err := namespace.New(namespace.Config{StateDir: dir, DiskReserve: d.config.DiskReserve, Log: d.logger})
 		if err != nil {
 			return nil, fmt.Errorf("daemon: %w", err)
+		}
+		for _, c := range driver.Capabilities() {
+			if !c.Enforced {
+				d.logger.Warn("not enforced on this host", "boundary", c.Boundary, "reason", c.Reason, "mend", c.Mend)
+			}
 		}
 		return driver, nil
 	case "process":

@@ -34,6 +34,8 @@ type BlankConfig struct {
 	Binds []sandbox.Bind
 	// MemoryMB and EphemeralStorageMB are those of the function's version.
 	MemoryMB, EphemeralStorageMB int
+	// DiskBandwidth is how many bytes a second may be read from disks, and how many written; 0 is no limit.
+	DiskBandwidth int64
 	// Listen and ListenPacket are the sandbox's addresses that Serve serves, beside RuntimeAPIAddress.
 	Listen, ListenPacket []string
 	// Serve serves what code finds inside, on those addresses, until the sandbox is destroyed, and returns the
@@ -69,7 +71,9 @@ func NewBlank(ctx context.Context, cfg BlankConfig) (*Blank, error) {
 
 // limits are those of Init: full speed, as on Lambda.
 func (c *BlankConfig) limits() sandbox.Limits {
-	return sandbox.Limits{MemoryBytes: int64(c.MemoryMB) << 20, TmpBytes: int64(c.EphemeralStorageMB) << 20}
+	return sandbox.Limits{
+		MemoryBytes: int64(c.MemoryMB) << 20, TmpBytes: int64(c.EphemeralStorageMB) << 20, DiskBytesPerSecond: c.DiskBandwidth,
+	}
 }
 
 // Warm starts the runtime process, which makes the blank a zygote. It is for programs that talk frames: others

@@ -28,6 +28,8 @@ type serveCommand struct {
 	Account                string        `help:"The twelve-digit account of the root credential." default:"000000000000" env:"HOTARU_ACCOUNT"`
 	Region                 string        `help:"The region that hotaru env prints." default:"us-east-1" env:"HOTARU_REGION"`
 	Sandbox                string        `help:"How functions are isolated: auto, namespace, or process (not at all)." default:"auto" enum:"auto,namespace,process" env:"HOTARU_SANDBOX"`
+	DiskReserve            int64         `help:"How many MiB of the data directory's disk functions leave free: with less, every /tmp is full." default:"1024" env:"HOTARU_DISK_RESERVE"`
+	DiskBandwidth          int64         `help:"How many MiB a second one execution environment may read from disks, and how many it may write; 0 is no limit." default:"256" env:"HOTARU_DISK_BANDWIDTH"`
 	AWSNames               string        `help:"Who answers when a function calls AWS by name, *.amazonaws.com: hotaru, or whoever does outside (real)." name:"aws-names" default:"hotaru" enum:"hotaru,real" env:"HOTARU_AWS_NAMES"`
 	Runtimes               string        `help:"For a runtime that is not installed: exact refuses it, nearest runs the nearest version of its language." default:"exact" enum:"exact,nearest" env:"HOTARU_RUNTIMES"`
 	InsecureAnyCredentials bool          `help:"Accept every access key and signature, as emulators do. For migration only: whoever reaches the port is root."`
@@ -38,6 +40,9 @@ type serveCommand struct {
 // minBodyMemory, in MiB, holds the largest deployment package.
 const minBodyMemory = 128
 
+// minDiskReserve, in MiB, is what functions write between two looks at the disk, and a store's next files.
+const minDiskReserve = 64
+
 // Validate implements kong's hook.
 func (c serveCommand) Validate() error {
 	switch {
@@ -47,6 +52,10 @@ func (c serveCommand) Validate() error {
 		return errors.New("--max-connections is at least 1")
 	case c.MaxBodyMemory < minBodyMemory:
 		return fmt.Errorf("--max-body-memory is at least %d, so that the largest body has room", minBodyMemory)
+	case c.DiskReserve < minDiskReserve:
+		return fmt.Errorf("--disk-reserve is at least %d, so that the store has room", minDiskReserve)
+	case c.DiskBandwidth < 0:
+		return errors.New("--disk-bandwidth is not negative")
 	}
 	return nil
 }
@@ -65,11 +74,16 @@ func (c serveCommand) Run() error {
 	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT)
 	defer signal.Stop(signals)
 
+	bandwidth := c.DiskBandwidth << 20
+	if bandwidth == 0 {
+		bandwidth = -1 // none is what 0 means here
+	}
 	d, err := daemon.Start(context.Background(), daemon.Config{
 		DataDir: dir, Listen: c.Listen, TLSCertificate: c.TLSCert, TLSKey: c.TLSKey,
 		AllowedHosts: c.AllowedHost, CORSOrigins: c.CORSOrigin, AccessLog: c.AccessLog, Metrics: c.Metrics,
 		MaxConnections: c.MaxConnections, MaxBodyMemory: c.MaxBodyMemory << 20,
 		Account: c.Account, Region: c.Region, Sandbox: c.Sandbox,
+		DiskReserve: c.DiskReserve << 20, DiskBandwidth: bandwidth,
 		AWSNames: c.AWSNames, Runtimes: c.Runtimes, InsecureAnyCredentials: c.InsecureAnyCredentials,
 		SearchPath: filepath.SplitList(os.Getenv("PATH")), HomeDirs: homes(), Logger: logger,
 	})

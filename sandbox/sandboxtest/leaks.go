@@ -2,6 +2,7 @@ package sandboxtest
 
 import (
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -10,11 +11,13 @@ import (
 )
 
 // CheckLeaks remembers what the process and the host have now, and fails the test if there is more at its end:
-// goroutines, open files, child processes, mounts and control groups of ours. Call it before anything is made.
+// goroutines, open files, child processes, mounts, and loop devices on files in this test's temporary directories.
+// Call it before anything is made.
 func CheckLeaks(t testing.TB) {
 	t.Helper()
 	goroutines := goleak.IgnoreCurrent()
 	before := Footprint(t)
+	temporary := filepath.Dir(t.TempDir())
 	t.Cleanup(func() {
 		if err := goleak.Find(goroutines); err != nil {
 			t.Error(err)
@@ -22,7 +25,7 @@ func CheckLeaks(t testing.TB) {
 		// The kernel lets go of some things a moment after their owner is gone.
 		var left []string
 		for wait := time.Millisecond; wait < 2*time.Second; wait *= 2 {
-			if left = more(before, Footprint(t)); len(left) == 0 {
+			if left = append(more(before, Footprint(t)), loops(temporary)...); len(left) == 0 {
 				return
 			}
 			<-time.After(wait)
@@ -66,6 +69,18 @@ func Footprint(t testing.TB) map[string]bool {
 		}
 	}
 	return all
+}
+
+// loops lists the loop devices on files below a directory.
+func loops(dir string) []string {
+	var found []string
+	backing, _ := filepath.Glob("/sys/block/loop*/loop/backing_file") // fails for a bad pattern alone
+	for _, path := range backing {
+		if file, err := os.ReadFile(path); err == nil && strings.HasPrefix(string(file), dir+"/") {
+			found = append(found, "loop device on "+strings.TrimSpace(string(file)))
+		}
+	}
+	return found
 }
 
 func more(before, after map[string]bool) []string {

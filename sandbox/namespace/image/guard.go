@@ -90,7 +90,7 @@ func (g *guard) disk() (free, size int64, err error) {
 	if err := unix.Statfs(g.dir, &stat); err != nil {
 		return 0, 0, fmt.Errorf("image: disk of %s: %w", g.dir, err)
 	}
-	return int64(stat.Bavail) * stat.Bsize, int64(stat.Blocks) * stat.Bsize, nil //nolint:gosec // disks are smaller
+	return int64(stat.Bavail) * stat.Bsize, int64(stat.Blocks) * stat.Bsize, nil
 }
 
 // admit takes an image into guard, or refuses it. A disk below half its reserve is not to hold even the few blocks
@@ -191,6 +191,6 @@ func (i *Image) claims() (owed, most int64, err error) {
 		return 0, 0, fmt.Errorf("image: stat: %w", err)
 	}
 	has := file.Blocks * 512
-	used := int64(inside.Blocks-inside.Bfree)*blockSize + int64(inside.Files-inside.Ffree)*inodeSize //nolint:gosec // as above
+	used := int64(inside.Blocks-inside.Bfree)*blockSize + int64(inside.Files-inside.Ffree)*inodeSize
 	return max(used-has, 0), max(i.size-has, 0), nil
 }

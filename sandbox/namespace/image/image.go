@@ -13,7 +13,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"os"
 	"strconv"
@@ -254,7 +253,7 @@ func (i *Image) setFull(full bool) error {
 		return fmt.Errorf("image: %w", err)
 	}
 	defer file.Close()
-	if _, err := io.WriteString(file, value); err != nil {
+	if _, err := file.WriteString(value); err != nil {
 		return fmt.Errorf("image: %w", err)
 	}
 	return nil

@@ -3,6 +3,7 @@
 package image
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"io/fs"
@@ -135,7 +136,7 @@ func smallDisk(t *testing.T, bytes int64) string {
 func TestOpenRefuses(t *testing.T) {
 	needRoot(t)
 	script := filepath.Join(t.TempDir(), "mkfs.ext4")
-	if err := os.WriteFile(script, []byte("#!/bin/sh\necho no such thing >&2; exit 1\n"), 0o755); err != nil { //nolint:gosec // a program
+	if err := os.WriteFile(script, []byte("#!/bin/sh\necho no such thing >&2; exit 1\n"), 0o755); err != nil {
 		t.Fatal(err)
 	}
 	for name, config := range map[string]Config{
@@ -225,7 +226,7 @@ func TestCloseDropsAll(t *testing.T) {
 	}
 	eventually(t, "the loop device is free", func() bool {
 		after, err := os.ReadFile(backing)
-		return errors.Is(err, fs.ErrNotExist) || string(after) != string(before)
+		return errors.Is(err, fs.ErrNotExist) || !bytes.Equal(after, before)
 	})
 }
 

@@ -99,7 +99,6 @@ func (m *Maker) makeTemplate(ctx context.Context, bytes int64) (*template, error
 
 // mkfs makes the file system. The host's own configuration of the tool is left out.
 func (m *Maker) mkfs(ctx context.Context, file *os.File, inodes int64) error {
-	//nolint:gosec // the path is the administrator's
 	cmd := exec.CommandContext(ctx, m.config.Mkfs, "-q", "-F", "-b", strconv.Itoa(blockSize), "-I", strconv.Itoa(inodeSize),
 		"-m", "0", "-U", "clear", "-N", strconv.FormatInt(inodes, 10), "-O", features,
 		"-E", "lazy_itable_init=1,nodiscard,num_backup_sb=0", "/proc/self/fd/3")
@@ -121,7 +120,7 @@ func (i *Image) finish(bytes int64) error {
 	if err := unix.Fstatfs(root, &stat); err != nil {
 		return fmt.Errorf("statfs: %w", err)
 	}
-	if room := int64(stat.Bavail) * blockSize; room < bytes { //nolint:gosec // a number of blocks
+	if room := int64(stat.Bavail) * blockSize; room < bytes {
 		return fmt.Errorf("it has room for %d bytes instead of %d", room, bytes)
 	}
 	// Read-only, it is written out and marked clean before this returns; an unmount may be late.
