@@ -4,18 +4,14 @@ package main
 
 import (
 	"bufio"
-	"errors"
 	"fmt"
 	"io"
 	"net"
 	"os"
 	"os/signal"
 	"strconv"
-	"strings"
 	"syscall"
 	"time"
-
-	"golang.org/x/sys/unix"
 )
 
 func main() {
@@ -72,25 +68,6 @@ func main() {
 		forkBomb(number(args[0]))
 	case "eat": // so many megabytes
 		eat(number(args[0]))
-	case "fill": // a file with so many megabytes: says how many there were, and why not all
-		written, err := fill(args[0], number(args[1]))
-		fmt.Println(strings.TrimSpace(fmt.Sprint(written, " ", errno(err))))
-	case "write-out": // a file with so many megabytes, to the disk: says how many milliseconds that took
-		began := time.Now()
-		_, err := fill(args[0], number(args[1]))
-		check(err)
-		file, err := os.Open(args[0])
-		check(err)
-		check(file.Sync())
-		fmt.Println(time.Since(began).Milliseconds())
-	case "read-in": // the same from the disk, not from the page cache
-		file, err := os.Open(args[0])
-		check(err)
-		check(unix.Fadvise(int(file.Fd()), 0, 0, unix.FADV_DONTNEED))
-		began := time.Now()
-		_, err = io.Copy(io.Discard, file)
-		check(err)
-		fmt.Println(time.Since(began).Milliseconds())
 	case "nofile":
 		var limit syscall.Rlimit
 		check(syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit))
@@ -98,7 +75,9 @@ func main() {
 	case "orphan": // leaves a child behind that never ends
 		start("sleep")
 	default:
-		fail("cannot " + os.Args[1])
+		if !disk(os.Args[1], args) {
+			fail("cannot " + os.Args[1])
+		}
 	}
 }
 
@@ -130,31 +109,6 @@ func network(what string, args []string) {
 		check(err)
 		os.Stdout.Write(packet[:n])
 	}
-}
-
-// fill writes so many megabytes into a file and says how many it could.
-func fill(path string, megabytes int) (int, error) {
-	file, err := os.OpenFile(path, os.O_CREATE|os.O_WRONLY, 0o600)
-	if err != nil {
-		return 0, err
-	}
-	defer file.Close()
-	block := make([]byte, 1<<20)
-	for n := range megabytes {
-		if _, err := file.Write(block); err != nil {
-			return n, err
-		}
-	}
-	return megabytes, nil
-}
-
-// errno is the bare reason of an error.
-func errno(err error) string {
-	var reason syscall.Errno
-	if errors.As(err, &reason) {
-		return reason.Error()
-	}
-	return ""
 }
 
 // forkBomb starts children until it cannot, says how many it has, and stays.
