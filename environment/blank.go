@@ -47,6 +47,8 @@ type BlankConfig struct {
 type conversation struct {
 	process sandbox.Process
 	session runtimeapi.Session
+	// host serves the session, where that is over HTTP.
+	host *runtimeapi.Host
 }
 
 // NewBlank makes the sandbox. Nothing runs in it.
@@ -117,9 +119,7 @@ func (b *Blank) Assign(ctx context.Context, cfg Config) (*Environment, error) {
 // Close frees everything. It is not for a blank that was assigned.
 func (b *Blank) Close(ctx context.Context) error {
 	err := b.sandbox.Destroy(ctx)
-	if b.runtime.session != nil {
-		_ = b.runtime.session.Close() // its process is gone
-	}
+	b.runtime.close()
 	b.out.close()
 	return err
 }

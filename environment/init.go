@@ -108,12 +108,10 @@ func (e *Environment) conversation() (runtimeapi.Session, sandbox.Process) {
 
 func (e *Environment) endSession() {
 	e.mu.Lock()
-	session := e.runtime.session
+	runtime := e.runtime
 	e.runtime = conversation{}
 	e.mu.Unlock()
-	if session != nil {
-		_ = session.Close() // its process is gone or going; there is nobody left to tell
-	}
+	runtime.close()
 }
 
 // initReport is the log line about an Init phase that failed.

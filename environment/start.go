@@ -34,7 +34,8 @@ func startRuntime(ctx context.Context, sb sandbox.Sandbox, out *output, program 
 		if err != nil {
 			return c, err
 		}
-		server := runtimeapi.NewServer(lent)
+		c.host = runtimeapi.NewHost(lent, nil)
+		server := c.host.NewSession()
 		if c.session != nil {
 			c.session = runtimeapi.NewEither(c.session, server)
 		} else {
@@ -43,7 +44,7 @@ func startRuntime(ctx context.Context, sb sandbox.Sandbox, out *output, program 
 	}
 	var err error
 	if c.process, err = sb.Start(ctx, command); err != nil {
-		_ = c.session.Close() // nobody is at its other end
+		c.close()
 		return conversation{}, fmt.Errorf("environment: start runtime: %w", err)
 	}
 	if !program.Frames || wrapped {
@@ -54,6 +55,16 @@ func startRuntime(ctx context.Context, sb sandbox.Sandbox, out *output, program 
 		}()
 	}
 	return c, nil
+}
+
+// close ends the conversation; there is nobody left to tell.
+func (c *conversation) close() {
+	if c.session != nil {
+		_ = c.session.Close()
+	}
+	if c.host != nil {
+		c.host.Close()
+	}
 }
 
 // lentListener lends a listener to one conversation. The sandbox owns the listener, and the next runtime

@@ -80,10 +80,11 @@ func startFunction(t *testing.T, bootstrap string) *goFunction {
 	if err != nil {
 		t.Fatal(err)
 	}
-	f := &goFunction{t: t, cmd: exec.Command(bootstrap), session: runtimeapi.NewServer(listener), exited: make(chan struct{})}
+	host := runtimeapi.NewHost(listener, nil)
+	f := &goFunction{t: t, cmd: exec.Command(bootstrap), session: host.NewSession(), exited: make(chan struct{})}
 	f.cmd.Env = []string{"AWS_LAMBDA_RUNTIME_API=" + listener.Addr().String()}
 	if err := f.cmd.Start(); err != nil {
-		f.session.Close()
+		host.Close()
 		t.Fatal(err)
 	}
 	go func() {
@@ -92,7 +93,7 @@ func startFunction(t *testing.T, bootstrap string) *goFunction {
 		f.session.Close()
 	}()
 	t.Cleanup(func() {
-		f.session.Close()
+		host.Close()
 		_ = f.cmd.Process.Kill() // it may have ended
 		<-f.exited
 	})

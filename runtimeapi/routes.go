@@ -11,10 +11,13 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+
+	"hotaru/runtimeapi/refusal"
 )
 
 const (
-	runtimePath    = "/2018-06-01/runtime/"
+	versionPath    = "/2018-06-01/"
+	runtimePath    = versionPath + "runtime/"
 	invocationPath = runtimePath + "invocation/"
 
 	headerErrorType    = "Lambda-Runtime-Function-Error-Type"
@@ -22,9 +25,8 @@ const (
 	headerResponseMode = "Lambda-Runtime-Function-Response-Mode"
 )
 
-// routes is every path there is. The Extensions, Telemetry and Logs APIs have prefixes of their own and join
-// here.
-func (s *server) routes() http.Handler {
+// mux has every path of the Runtime API. The Extensions, Telemetry and Logs APIs have prefixes of their own: see Host.
+func (s *server) mux() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET "+invocationPath+"next", s.next)
 	mux.HandleFunc("POST "+invocationPath+"{id}/response", s.answer)
@@ -97,7 +99,7 @@ func (s *server) answer(w http.ResponseWriter, r *http.Request) {
 	}
 	mode := r.Header.Get(headerResponseMode)
 	if mode != "" && mode != "streaming" && mode != "buffered" {
-		refuse(w, http.StatusBadRequest, "InvalidFunctionResponseMode", "Invalid function response mode")
+		refusal.Write(w, http.StatusBadRequest, "InvalidFunctionResponseMode", "Invalid function response mode")
 		return
 	}
 	s.mu.Lock()
@@ -109,7 +111,7 @@ func (s *server) answer(w http.ResponseWriter, r *http.Request) {
 	event := s.event
 	if event == nil || r.PathValue("id") != event.RequestID {
 		s.mu.Unlock()
-		refuse(w, http.StatusBadRequest, "InvalidRequestID", "Invalid request ID")
+		refusal.Write(w, http.StatusBadRequest, "InvalidRequestID", "Invalid request ID")
 		return
 	}
 	s.state = target
@@ -121,7 +123,7 @@ func (s *server) answer(w http.ResponseWriter, r *http.Request) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.state != target || s.event != event {
-		refuse(w, http.StatusBadRequest, "InvalidRequestID", "Invalid request ID") // nobody waits any more
+		refusal.Write(w, http.StatusBadRequest, "InvalidRequestID", "Invalid request ID") // nobody waits any more
 		return
 	}
 	switch {
@@ -129,7 +131,7 @@ func (s *server) answer(w http.ResponseWriter, r *http.Request) {
 		s.fault = responseTooLarge()
 	case err != nil:
 		s.state = stateRunning // it may try again
-		refuse(w, http.StatusBadRequest, "TruncatedHTTPRequest", "HTTP request detected as truncated")
+		refusal.Write(w, http.StatusBadRequest, "TruncatedHTTPRequest", "HTTP request detected as truncated")
 		return
 	case isError:
 		s.fault = faultOf(r.Header, body)
@@ -141,11 +143,11 @@ func (s *server) answer(w http.ResponseWriter, r *http.Request) {
 	s.state = stateSent
 	s.changeLocked()
 	if tooLarge {
-		refuse(w, http.StatusRequestEntityTooLarge, "RequestEntityTooLarge",
+		refusal.Write(w, http.StatusRequestEntityTooLarge, "RequestEntityTooLarge",
 			fmt.Sprintf("Exceeded maximum allowed payload size (%d bytes).", MaxPayload))
 		return
 	}
-	accept(w)
+	refusal.Accepted(w)
 }
 
 // initError is a runtime that cannot start.
@@ -157,15 +159,15 @@ func (s *server) initError(w http.ResponseWriter, r *http.Request) {
 	case s.state != stateStarted:
 		refuseTransition(w, s.state, stateInitError)
 	case errors.Is(err, errTooLarge):
-		refuse(w, http.StatusRequestEntityTooLarge, "RequestEntityTooLarge",
+		refusal.Write(w, http.StatusRequestEntityTooLarge, "RequestEntityTooLarge",
 			fmt.Sprintf("Exceeded maximum allowed payload size (%d bytes).", MaxPayload))
 	case err != nil:
-		refuse(w, http.StatusBadRequest, "TruncatedHTTPRequest", "HTTP request detected as truncated")
+		refusal.Write(w, http.StatusBadRequest, "TruncatedHTTPRequest", "HTTP request detected as truncated")
 	default:
 		s.fault = faultOf(r.Header, body)
 		s.fault.Init = true
 		s.state = stateInitError
-		accept(w)
+		refusal.Accepted(w)
 		// Init ends the session, and with it the connection: the runtime has its reply before.
 		_ = http.NewResponseController(w).Flush() // fails only for a runtime that has hung up
 		s.changeLocked()
@@ -248,24 +250,7 @@ func contentType(h http.Header) string {
 	return "application/octet-stream"
 }
 
-func accept(w http.ResponseWriter) {
-	reply(w, http.StatusAccepted, []byte(`{"status":"OK"}`+"\n"))
-}
-
 func refuseTransition(w http.ResponseWriter, from, to state) {
-	refuse(w, http.StatusForbidden, "InvalidStateTransition",
+	refusal.Write(w, http.StatusForbidden, "InvalidStateTransition",
 		fmt.Sprintf("State transition from %s to %s failed for runtime. Error: State transition is not allowed", from, to))
-}
-
-func refuse(w http.ResponseWriter, status int, kind, message string) {
-	body := append([]byte(`{"errorMessage":`), appendJSONString(nil, message)...)
-	body = append(append(body, `,"errorType":`...), appendJSONString(nil, kind)...)
-	reply(w, status, append(body, "}\n"...))
-}
-
-func reply(w http.ResponseWriter, status int, body []byte) {
-	w.Header().Set("Content-Type", "application/json")
-	w.Header().Set("Content-Length", strconv.Itoa(len(body)))
-	w.WriteHeader(status)
-	_, _ = w.Write(body) // whoever hangs up does not want to know
 }

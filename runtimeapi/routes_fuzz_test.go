@@ -25,8 +25,9 @@ func FuzzRoutes(f *testing.F) {
 		if err != nil {
 			t.Skip(err)
 		}
-		s := NewServer(listener).(*server)
-		defer s.Close()
+		host := NewHost(listener, nil)
+		defer host.Close()
+		s := host.NewSession().(*server)
 		s.mu.Lock()
 		s.state, s.event = stateRunning, &Event{RequestID: "r", Payload: []byte("1")}
 		s.mu.Unlock()
@@ -46,7 +47,7 @@ func FuzzRoutes(f *testing.F) {
 						panic(r)
 					}
 				}()
-				s.http.Handler.ServeHTTP(recorder, request)
+				host.ServeHTTP(recorder, request)
 			}()
 			switch recorder.Code {
 			case 200, 202, 301, 307, 308, 400, 403, 404, 405:

@@ -3,26 +3,12 @@ package runtimeapi
 import (
 	"context"
 	"fmt"
-	"io"
-	"log"
-	"net"
 	"net/http"
 	"sync"
-	"time"
 )
 
-// The limits of the HTTP side. Whoever is at the other end runs in the sandbox and may be anything.
-const (
-	// headerTimeout is how long a request's header may take.
-	headerTimeout = 10 * time.Second
-	// maxHeaderBytes bounds a request's header.
-	maxHeaderBytes = 64 * 1024
-	// maxConnections bounds how many connections are open at once: a runtime needs one or two, a runtime with
-	// ten extensions some more.
-	maxConnections = 64
-	// maxDiscard is how much of a body over MaxPayload is read so that the sender gets to see the answer.
-	maxDiscard = 8 * MaxPayload
-)
+// maxDiscard is how much of a body over MaxPayload is read so that the sender gets to see the answer.
+const maxDiscard = 8 * MaxPayload
 
 // state is where the runtime is in its life, named as Lambda names it in its messages.
 type state string
@@ -37,39 +23,13 @@ const (
 	stateSent      state = "RuntimeResponseSentState"
 )
 
-// NewServer returns the Session of a runtime that uses Lambda's Runtime API, version 2018-06-01, over HTTP
-// (https://docs.aws.amazon.com/lambda/latest/dg/runtimes-api.html). Everyone who can reach listener is the
-// runtime: it must be reachable from inside one sandbox only. The session serves it until Close, which closes
-// it and waits.
-//
-// Init does not pass Start on: the process has got it with its environment. The session cannot see the process
-// end: its owner must Close it then.
-func NewServer(listener net.Listener) Session {
-	s := &server{state: stateStarted, changed: make(chan struct{}), served: make(chan struct{})}
-	s.http = &http.Server{
-		Handler:           s.routes(),
-		ReadHeaderTimeout: headerTimeout,
-		MaxHeaderBytes:    maxHeaderBytes,
-		ErrorLog:          log.New(io.Discard, "", 0), // bad requests are the function's own affair
-	}
-	s.http.Protocols = new(http.Protocols)
-	s.http.Protocols.SetHTTP1(true)
-	go func() {
-		defer close(s.served)
-		err := s.http.Serve(limitListener(listener, maxConnections))
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		s.breakLocked(gone(err)) // of no effect if this is Close's work
-	}()
-	return s
-}
-
 // server is a Session over HTTP.
 type server struct {
-	http   *http.Server
-	served chan struct{} // closed when serving has ended
+	routes http.Handler
 
 	mu sync.Mutex // guards everything below
+	// connections are those of the requests that are being served.
+	connections map[*http.ResponseController]struct{}
 	// changed is closed and replaced when anything below changes.
 	changed chan struct{}
 	state   state
@@ -199,55 +159,49 @@ func (s *server) breakLocked(err error) {
 	if s.broken == nil {
 		s.broken = err
 		s.changeLocked()
-		_ = s.http.Close() // what cannot be closed is closed already
+		for c := range s.connections {
+			cut(c)
+		}
 	}
 }
 
+// cut ends the reading of a request and the writing of its answer.
+func cut(c *http.ResponseController) {
+	_ = c.SetReadDeadline(longAgo) // fails only once the connection is gone
+	_ = c.SetWriteDeadline(longAgo)
+}
+
+// Close waits until the requests that were being served are, as it cuts them.
 func (s *server) Close() error {
 	s.mu.Lock()
+	defer s.mu.Unlock()
 	s.breakLocked(ErrRuntimeGone)
-	s.mu.Unlock()
-	<-s.served
+	for len(s.connections) > 0 {
+		changed := s.changed
+		s.mu.Unlock()
+		<-changed
+		s.mu.Lock()
+	}
 	return nil
 }
 
-// limitListener lets at most n connections be open at once; more wait to be accepted.
-func limitListener(l net.Listener, n int) net.Listener {
-	return &limitedListener{Listener: l, slots: make(chan struct{}, n), closed: make(chan struct{})}
-}
-
-type limitedListener struct {
-	net.Listener
-	slots  chan struct{}
-	once   sync.Once
-	closed chan struct{}
-}
-
-func (l *limitedListener) Accept() (net.Conn, error) {
-	select {
-	case l.slots <- struct{}{}:
-	case <-l.closed:
-		return nil, net.ErrClosed
+// ServeHTTP serves the runtime one request.
+func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	c := http.NewResponseController(w)
+	s.mu.Lock()
+	over := s.broken != nil
+	if !over {
+		s.connections[c] = struct{}{}
 	}
-	conn, err := l.Listener.Accept()
-	if err != nil {
-		<-l.slots
-		return nil, err
+	s.mu.Unlock()
+	if over {
+		panic(http.ErrAbortHandler) // any answer would be taken for one to something
 	}
-	return &limitedConn{Conn: conn, release: sync.OnceFunc(func() { <-l.slots })}, nil
-}
-
-func (l *limitedListener) Close() error {
-	l.once.Do(func() { close(l.closed) })
-	return l.Listener.Close()
-}
-
-type limitedConn struct {
-	net.Conn
-	release func()
-}
-
-func (c *limitedConn) Close() error {
-	defer c.release()
-	return c.Conn.Close()
+	defer func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		delete(s.connections, c)
+		s.changeLocked()
+	}()
+	s.routes.ServeHTTP(w, r)
 }

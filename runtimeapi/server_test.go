@@ -26,7 +26,8 @@ func serve(t testing.TB, run func(*rt.HTTP) error) runtimeapi.Session {
 	if err != nil {
 		t.Fatal(err)
 	}
-	session := runtimeapi.NewServer(listener)
+	host := runtimeapi.NewHost(listener, nil)
+	session := host.NewSession()
 	runtime := rt.NewHTTP(listener.Addr().String())
 	done := make(chan struct{})
 	go func() {
@@ -37,7 +38,7 @@ func serve(t testing.TB, run func(*rt.HTTP) error) runtimeapi.Session {
 		}
 	}()
 	t.Cleanup(func() {
-		session.Close()
+		host.Close()
 		<-done
 	})
 	return session
