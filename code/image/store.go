@@ -13,13 +13,15 @@ import (
 	"io"
 	"io/fs"
 	"log/slog"
+	"net"
 	"net/http"
+	"net/url"
 	"os"
 	"path/filepath"
+	"time"
 
 	"github.com/google/go-containerregistry/pkg/authn"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
-	"github.com/google/go-containerregistry/pkg/v1/remote"
 
 	"hotaru/code/tree"
 )
@@ -28,6 +30,8 @@ import (
 type Options struct {
 	// Keychain has the credentials for registries; nil is none.
 	Keychain authn.Keychain
+	// Proxy says how registries are reached; nil is directly.
+	Proxy func(*http.Request) (*url.URL, error)
 	// EROFS makes an image file of each root instead of a directory.
 	EROFS bool
 	// Log is told when a registry cannot be asked and an earlier answer is used. nil is nobody.
@@ -62,6 +66,9 @@ const (
 	rootName, configName         = "root", "config.json"
 )
 
+// registryTimeout is how long a registry may take to begin an answer.
+const registryTimeout = 30 * time.Second
+
 // Open opens the store in a directory, which it makes (its parent must exist), and removes what a crash left there half
 // made.
 func Open(dir string, options Options) (*Store, error) {
@@ -86,7 +93,9 @@ func Open(dir string, options Options) (*Store, error) {
 // Root returns an image's root with our own additions, which are made in their order; it makes it if it is not there.
 // A registry that cannot be reached is no error if it has answered for the same reference before.
 func (s *Store) Root(ctx context.Context, source Source, additions []Addition) (Root, error) {
-	key, img, err := s.identify(ctx, source, additions)
+	transport := s.transport()
+	defer transport.CloseIdleConnections() // layers are read with it too
+	key, img, err := s.identify(ctx, source, transport, additions)
 	if err != nil {
 		return Root{}, fmt.Errorf("image: %s: %w", source, err)
 	}
@@ -118,14 +127,15 @@ func (s *Store) Root(ctx context.Context, source Source, additions []Addition) (
 	return root, nil
 }
 
-// identify finds the image and what names its root: the digests of its layers' contents, what is added, and the form.
-func (s *Store) identify(ctx context.Context, source Source, additions []Addition) (string, found, error) {
-	transport := http.DefaultTransport
-	if ours, ok := remote.DefaultTransport.(*http.Transport); ok {
-		own := ours.Clone()
-		own.DisableKeepAlives = true // nothing stays open between a start and the next
-		transport = own
+func (s *Store) transport() *http.Transport {
+	return &http.Transport{
+		Proxy: s.options.Proxy, TLSHandshakeTimeout: registryTimeout, ResponseHeaderTimeout: registryTimeout,
+		DialContext: (&net.Dialer{Timeout: registryTimeout}).DialContext, ForceAttemptHTTP2: true,
 	}
+}
+
+// identify finds the image and what names its root: the digests of its layers' contents, what is added, and the form.
+func (s *Store) identify(ctx context.Context, source Source, transport *http.Transport, additions []Addition) (string, found, error) {
 	img, err := source.find(ctx, transport, s.options.Keychain)
 	var config *v1.ConfigFile
 	if err == nil {
