@@ -50,7 +50,7 @@ func (l *Lambda) activate(id function.ID) {
 
 // finish prepares what an environment of the newest generation needs, and records how that went.
 func (l *Lambda) finish(ctx context.Context, id function.ID) error {
-	_, err := l.Functions.update(ctx, id, func(h *head) (*function.Version, error) {
+	_, err := l.Functions.update(ctx, id, func(h *head) ([]*function.Version, error) {
 		if !h.Status.InProgress() {
 			return nil, errUnchanged
 		}
@@ -60,9 +60,10 @@ func (l *Lambda) finish(ctx context.Context, id function.ID) error {
 		}
 		if why, failed := l.prepare(ctx, v); failed {
 			h.Status = h.Status.Broken(why)
+			h.publishingFailed(why)
 			return nil, nil
 		}
-		h.Serving, h.Status = h.Latest, h.Status.Ready()
+		h.Serving, h.Publishing, h.Status = h.Latest, 0, h.Status.Ready()
 		return nil, nil
 	})
 	if gone := (*function.Error)(nil); errors.As(err, &gone) && gone.Code == function.ErrResourceNotFound {

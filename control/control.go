@@ -79,6 +79,9 @@ func (l *Lambda) Handlers() lambda.Handlers {
 		ListFunctions:               l.ListFunctions,
 		Invoke:                      l.Invoke,
 
+		PublishVersion:         l.PublishVersion,
+		ListVersionsByFunction: l.ListVersionsByFunction,
+
 		TagResource:   l.TagResource,
 		UntagResource: l.UntagResource,
 		ListTags:      l.ListTags,

@@ -64,11 +64,16 @@ func (l *Lambda) CreateFunction(ctx context.Context, in *lambda.CreateFunctionRe
 		return nil, err
 	}
 	h := &head{ID: v.ID, UID: v.UID, Latest: v.Generation, Status: function.Creating(), Tags: in.Tags}
-	if err := l.Functions.create(ctx, h, v); err != nil {
+	versions, shown := []*function.Version{v}, v
+	if value(in.Publish) {
+		shown = h.publish(v, nil)
+		h.Publishing, versions = h.Published, append(versions, shown)
+	}
+	if err := l.Functions.create(ctx, h, versions...); err != nil {
 		return nil, err
 	}
 	l.activate(v.ID)
-	return l.describe(ctx, h, v, ""), nil
+	return l.describe(ctx, h, shown, shown.Number()), nil
 }
 
 // refuseNotBuilt names the members that would have an effect on AWS and have none here yet.
@@ -76,8 +81,8 @@ func refuseNotBuilt(in *lambda.CreateFunctionRequest) error {
 	switch {
 	case value(in.PackageType) == "Image":
 		return notBuilt("PackageType Image")
-	case value(in.Publish) || in.PublishTo != nil:
-		return notBuilt("Publish")
+	case in.PublishTo != nil:
+		return notBuilt("PublishTo")
 	case in.VpcConfig != nil && len(in.VpcConfig.SubnetIds)+len(in.VpcConfig.SecurityGroupIds) > 0:
 		return notBuilt("VpcConfig")
 	case len(in.FileSystemConfigs) > 0:

@@ -11,8 +11,8 @@ import (
 // describe shows a function as the API does. A qualifier that the request named is part of the ARN.
 func (l *Lambda) describe(ctx context.Context, h *head, v *function.Version, qualifier string) *lambda.FunctionConfiguration {
 	c := l.summarize(v, qualifier)
-	c.RevisionId = ptr(h.RevisionID)
-	s := h.Status
+	c.RevisionId = ptr(h.revisionOf(v))
+	s := h.statusOf(v)
 	c.State = ptr(string(s.State))
 	c.StateReason, c.StateReasonCode = some(s.StateWhy.Reason), some(string(s.StateWhy.Code))
 	c.LastUpdateStatus = some(string(s.LastUpdate))

@@ -43,6 +43,11 @@ type head struct {
 	Status     function.Status   `json:"status"`
 	RevisionID string            `json:"revisionId"`
 	Tags       map[string]string `json:"tags,omitempty"`
+	// Published is the number that was given to a version last, 0 before the first; Publishing the one of the version
+	// that becomes active with the creation or update in progress, 0 if none does; Broken are those whose did not.
+	Published  int                        `json:"published,omitempty"`
+	Publishing int                        `json:"publishing,omitempty"`
+	Broken     map[int]function.Condition `json:"broken,omitempty"`
 
 	revision store.Revision
 }
@@ -95,17 +100,16 @@ func (f *Functions) Failed() []<-chan struct{} {
 
 // Serving implements invoke.Functions.
 func (f *Functions) Serving(ctx context.Context, id function.ID, qualifier string) (*function.Version, error) {
-	if qualifier != "" && qualifier != function.Latest {
-		return nil, function.NotFound(id, qualifier)
-	}
 	for {
 		h, err := f.head(id)
 		if err != nil {
-			return nil, err
+			return nil, function.NotFound(id, qualifier)
+		}
+		if qualifier != "" && qualifier != function.Latest {
+			return f.servingPublished(ctx, h, qualifier)
 		}
 		if h.Serving == 0 {
-			return nil, function.Errorf(function.ErrResourceConflict, "The operation cannot be performed at this "+
-				"time. The function is currently in the following state: %s", h.Status.State)
+			return nil, inState(h.Status.State)
 		}
 		v, err := f.version(ctx, h, h.Serving)
 		if !errors.Is(err, store.ErrNotFound) {
@@ -118,8 +122,17 @@ func (f *Functions) Serving(ctx context.Context, id function.ID, qualifier strin
 	}
 }
 
+func inState(s function.State) error {
+	return function.Errorf(function.ErrResourceConflict, "The operation cannot be performed at this time. The function is "+
+		"currently in the following state: %s", s)
+}
+
 // Stale says whether a version is no longer what its function serves.
 func (f *Functions) Stale(v *function.Version) bool {
+	if v.Published != nil {
+		_, ok := f.versions.Get(versionKey(v.ID, v.UID, v.Version, v.Generation))
+		return !ok
+	}
 	h, err := f.head(v.ID)
 	return err != nil || h.UID != v.UID || h.Serving != v.Generation
 }
@@ -135,13 +148,16 @@ func (f *Functions) head(id function.ID) (*head, error) {
 
 // version finds a generation of $LATEST: in memory or, where the view has not caught up, in the store.
 func (f *Functions) version(ctx context.Context, h *head, generation int) (*function.Version, error) {
-	key := versionKey(h.ID, h.UID, function.Latest, generation)
+	return f.read(ctx, versionKey(h.ID, h.UID, function.Latest, generation))
+}
+
+func (f *Functions) read(ctx context.Context, key store.Key) (*function.Version, error) {
 	if item, ok := f.versions.Get(key); ok {
 		return item.Value, nil
 	}
 	record, err := f.state.Get(ctx, key)
 	if err != nil {
-		return nil, fmt.Errorf("control: version %d of %s: %w", generation, h.ID.Name, err)
+		return nil, fmt.Errorf("control: version %s: %w", key, err)
 	}
 	return f.decodeVersion(record)
 }
@@ -185,10 +201,10 @@ func (f *Functions) Versions() iter.Seq[*function.Version] {
 	}
 }
 
-// create stores a new function with its first version.
-func (f *Functions) create(ctx context.Context, h *head, v *function.Version) error {
+// create stores a new function with its first versions.
+func (f *Functions) create(ctx context.Context, h *head, versions ...*function.Version) error {
 	h.RevisionID = uuid.NewString()
-	err := f.commit(ctx, h, v, store.Absent())
+	err := f.commit(ctx, h, versions, store.Absent())
 	if conflict := (*store.ConflictError)(nil); errors.As(err, &conflict) {
 		return function.Errorf(function.ErrResourceConflict, "Function already exist: %s", h.ID.Name)
 	}
@@ -198,18 +214,18 @@ func (f *Functions) create(ctx context.Context, h *head, v *function.Version) er
 // errUnchanged makes update leave everything as it is.
 var errUnchanged = errors.New("control: unchanged")
 
-// update changes a function's head by change, which may return a new version to store with it, and may be
+// update changes a function's head by change, which may return new versions to store with it, and may be
 // called again when somebody else changed the function meanwhile. Versions that nothing refers to any more
 // are deleted in the same commit.
 func (f *Functions) update(ctx context.Context, id function.ID,
-	change func(h *head) (*function.Version, error)) (*head, error) {
+	change func(h *head) ([]*function.Version, error)) (*head, error) {
 	for {
 		old, err := f.head(id)
 		if err != nil {
 			return nil, err
 		}
 		h := *old
-		v, err := change(&h)
+		versions, err := change(&h)
 		if errors.Is(err, errUnchanged) {
 			return old, nil
 		}
@@ -217,7 +233,7 @@ func (f *Functions) update(ctx context.Context, id function.ID,
 			return nil, err
 		}
 		h.RevisionID = uuid.NewString()
-		err = f.commit(ctx, &h, v, store.At(old.revision), f.dropped(old, &h)...)
+		err = f.commit(ctx, &h, versions, store.At(old.revision), f.dropped(old, &h)...)
 		if conflict := (*store.ConflictError)(nil); errors.As(err, &conflict) {
 			if err := f.heads.Wait(ctx, conflict.Revision); err != nil {
 				return nil, err
@@ -244,14 +260,21 @@ func (f *Functions) dropped(old, h *head) []store.Change {
 	return changes
 }
 
-// remove deletes a function with its versions.
+// remove deletes a function with all its versions.
 func (f *Functions) remove(ctx context.Context, id function.ID) error {
 	for {
 		h, err := f.head(id)
 		if err != nil {
 			return err
 		}
-		changes := append(f.dropped(h, &head{}), store.Change{Key: headKey(id), Delete: true, Expect: store.At(h.revision)})
+		changes := []store.Change{{Key: headKey(id), Delete: true, Expect: store.At(h.revision)}}
+		// Who adds a version later changes the head, too.
+		for record, err := range f.state.List(ctx, versionsPrefix(h), "") {
+			if err != nil {
+				return fmt.Errorf("control: versions of %s: %w", id.Name, err)
+			}
+			changes = append(changes, store.Change{Key: record.Key, Delete: true})
+		}
 		revision, err := f.state.Commit(ctx, changes...)
 		if conflict := (*store.ConflictError)(nil); errors.As(err, &conflict) {
 			if err := f.heads.Wait(ctx, max(conflict.Revision, h.revision+1)); err != nil {
@@ -266,15 +289,15 @@ func (f *Functions) remove(ctx context.Context, id function.ID) error {
 	}
 }
 
-// commit writes a head, a version if there is one, and further changes, and waits until they are in memory.
-func (f *Functions) commit(ctx context.Context, h *head, v *function.Version, expect store.Expectation,
+// commit writes a head, versions if there are any, and further changes, and waits until they are in memory.
+func (f *Functions) commit(ctx context.Context, h *head, versions []*function.Version, expect store.Expectation,
 	more ...store.Change) error {
 	value, err := json.Marshal(h)
 	if err != nil {
 		return fmt.Errorf("control: encode function: %w", err)
 	}
 	changes := append(slices.Clip(more), store.Change{Key: headKey(h.ID), Value: value, Expect: expect})
-	if v != nil {
+	for _, v := range versions {
 		change, err := f.encodeVersion(v)
 		if err != nil {
 			return err
@@ -286,7 +309,10 @@ func (f *Functions) commit(ctx context.Context, h *head, v *function.Version, ex
 		return fmt.Errorf("control: store function: %w", err)
 	}
 	h.revision = revision
-	if err := f.heads.Wait(ctx, revision); err != nil {
+	if len(versions) > 0 {
+		err = f.versions.Wait(ctx, revision)
+	}
+	if err := errors.Join(err, f.heads.Wait(ctx, revision)); err != nil {
 		return fmt.Errorf("control: read function back: %w", err)
 	}
 	return nil

@@ -42,7 +42,7 @@ func (l *Lambda) Invoke(ctx context.Context, in *lambda.InvocationRequest) (*lam
 	case "Event":
 		return nil, notBuilt("Invoke with InvocationType Event")
 	}
-	payload := in.Payload
+	payload, tail := in.Payload, value(in.LogType) == "Tail"
 	if len(payload) == 0 {
 		payload = []byte("{}")
 	}
@@ -50,7 +50,7 @@ func (l *Lambda) Invoke(ctx context.Context, in *lambda.InvocationRequest) (*lam
 		ID: t.id, Qualifier: t.qualifier,
 		Invocation: invoke.Invocation{
 			RequestID: t.call.RequestID, TraceID: t.call.TraceID, ClientContext: clientContext,
-			Payload: payload, Tail: value(in.LogType) == "Tail",
+			Payload: payload, Tail: tail,
 		},
 	})
 	if err != nil {
@@ -61,7 +61,7 @@ func (l *Lambda) Invoke(ctx context.Context, in *lambda.InvocationRequest) (*lam
 		StatusCode: ptr(int32(200)), ExecutedVersion: ptr(result.Version.Version),
 		FunctionError: some(result.FunctionError), Payload: result.Payload,
 	}
-	if result.LogTail != nil {
+	if tail { // else the invocation may not be finished yet
 		out.LogResult = ptr(base64.StdEncoding.EncodeToString(result.LogTail))
 	}
 	return out, nil

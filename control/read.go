@@ -52,8 +52,9 @@ func (l *Lambda) find(ctx context.Context, name, qualifier *string) (target, *he
 	if err != nil {
 		return target{}, nil, nil, function.NotFound(t.id, t.qualifier)
 	}
-	if err := t.unpublished(); err != nil {
-		return target{}, nil, nil, err
+	if t.qualifier != "" && t.qualifier != function.Latest {
+		v, err := l.Functions.published(ctx, h, t.qualifier)
+		return t, h, v, err
 	}
 	v, err := l.Functions.version(ctx, h, h.Latest)
 	return t, h, v, err
@@ -81,9 +82,8 @@ func (l *Lambda) ListFunctions(ctx context.Context, in *lambda.ListFunctionsRequ
 	if region := value(in.MasterRegion); region != "" && region != "ALL" && region != scope.Region {
 		return out, nil
 	}
-	qualifier := ""
 	if value(in.FunctionVersion) == "ALL" {
-		qualifier = function.Latest
+		return out, l.listAllVersions(ctx, scope, after, limit, out)
 	}
 	for h := range l.Functions.list(scope, after) {
 		if len(out.Functions) == limit {
@@ -94,7 +94,7 @@ func (l *Lambda) ListFunctions(ctx context.Context, in *lambda.ListFunctionsRequ
 		if err != nil {
 			return nil, err
 		}
-		c := l.summarize(v, qualifier)
+		c := l.summarize(v, "")
 		c.RevisionId = ptr(h.RevisionID)
 		out.Functions = append(out.Functions, *c)
 		after = h.ID.Name
@@ -136,9 +136,12 @@ func (l *Lambda) DeleteFunction(ctx context.Context, in *lambda.DeleteFunctionRe
 		return nil, invalid("$LATEST version cannot be deleted without deleting the function.")
 	default:
 		// Deleting a version that is not there changes nothing and succeeds, as on AWS.
-		return &lambda.DeleteFunctionResponse{StatusCode: ptr(int32(204))}, nil
+		err = l.Functions.removePublished(ctx, t.id, t.qualifier)
 	}
-	if err := l.Functions.remove(ctx, t.id); err != nil {
+	if t.qualifier == "" {
+		err = l.Functions.remove(ctx, t.id)
+	}
+	if err != nil {
 		return nil, err
 	}
 	l.Environments.Retire(t.id)

@@ -86,7 +86,7 @@ func (l *Lambda) taggable(ctx context.Context, arn *string) (function.ID, error)
 
 // tag changes a function's tags.
 func (l *Lambda) tag(ctx context.Context, id function.ID, change func(tags map[string]string) error) error {
-	_, err := l.Functions.update(ctx, id, func(h *head) (*function.Version, error) {
+	_, err := l.Functions.update(ctx, id, func(h *head) ([]*function.Version, error) {
 		tags := maps.Clone(h.Tags)
 		if tags == nil {
 			tags = map[string]string{}

@@ -14,8 +14,8 @@ func (l *Lambda) UpdateFunctionCode(ctx context.Context, in *lambda.UpdateFuncti
 	if err != nil {
 		return nil, err
 	}
-	if value(in.Publish) || in.PublishTo != nil {
-		return nil, notBuilt("Publish")
+	if in.PublishTo != nil {
+		return nil, notBuilt("PublishTo")
 	}
 	arch := ""
 	if in.Architectures != nil {
@@ -29,7 +29,8 @@ func (l *Lambda) UpdateFunctionCode(ctx context.Context, in *lambda.UpdateFuncti
 	if err != nil {
 		return nil, err
 	}
-	return l.update(ctx, t, in.RevisionId, value(in.DryRun), func(v *function.Version) error {
+	how := updating{revisionID: in.RevisionId, dryRun: value(in.DryRun), publish: value(in.Publish)}
+	return l.update(ctx, t, how, func(v *function.Version) error {
 		v.Code = ref
 		set(&v.Architecture, some(arch))
 		return checkUnzipped(v)
@@ -65,7 +66,7 @@ func (l *Lambda) UpdateFunctionConfiguration(ctx context.Context,
 		MemorySize: in.MemorySize, EphemeralStorage: in.EphemeralStorage, Environment: in.Environment,
 		TracingConfig: in.TracingConfig, LoggingConfig: in.LoggingConfig, SnapStart: in.SnapStart,
 	}
-	return l.update(ctx, t, in.RevisionId, false, func(v *function.Version) error {
+	return l.update(ctx, t, updating{revisionID: in.RevisionId}, func(v *function.Version) error {
 		if in.Layers != nil {
 			v.Layers = layers
 		}
@@ -98,8 +99,7 @@ func checkUpdatable(h *head, revisionID *string) error {
 			"Revision Id. Call the GetFunction/GetAlias API to retrieve the latest Revision Id")
 	}
 	if h.Status.State == function.Pending {
-		return function.Errorf(function.ErrResourceConflict,
-			"The operation cannot be performed at this time. The function is currently in the following state: Pending")
+		return inState(function.Pending)
 	}
 	if h.Status.InProgress() {
 		return function.Errorf(function.ErrResourceConflict,
@@ -108,33 +108,51 @@ func checkUpdatable(h *head, revisionID *string) error {
 	return nil
 }
 
+// updating says how an update is made.
+type updating struct {
+	revisionID      *string
+	dryRun, publish bool
+}
+
 // update stores the next generation of $LATEST; what serves stays until the update has succeeded.
-func (l *Lambda) update(ctx context.Context, t target, revisionID *string, dryRun bool,
+func (l *Lambda) update(ctx context.Context, t target, how updating,
 	change func(v *function.Version) error) (*lambda.FunctionConfiguration, error) {
-	var next *function.Version
-	h, err := l.Functions.update(ctx, t.id, func(h *head) (*function.Version, error) {
-		if err := checkUpdatable(h, revisionID); err != nil {
+	var shown *function.Version
+	h, err := l.Functions.update(ctx, t.id, func(h *head) ([]*function.Version, error) {
+		if err := checkUpdatable(h, how.revisionID); err != nil {
 			return nil, err
 		}
 		current, err := l.Functions.version(ctx, h, h.Latest)
 		if err != nil {
 			return nil, err
 		}
-		next = newVersion(current, h.Latest+1, time.Now())
+		next := newVersion(current, h.Latest+1, time.Now())
+		shown = next
 		if err := change(next); err != nil {
 			return nil, err
 		}
-		if dryRun {
+		if how.dryRun {
 			return nil, errUnchanged
 		}
 		h.Latest, h.Status = next.Generation, h.Status.Updating()
-		return next, nil
+		versions := []*function.Version{next}
+		if !how.publish {
+			return versions, nil
+		}
+		if shown, err = l.Functions.unchanged(ctx, h, next); shown == nil && err == nil {
+			shown = h.publish(next, nil)
+			h.Publishing, versions = h.Published, append(versions, shown)
+		}
+		return versions, err
 	})
 	if err != nil {
 		return nil, err
 	}
-	if !dryRun {
+	if !how.dryRun {
 		l.activate(t.id)
 	}
-	return l.describe(ctx, h, next, t.qualifier), nil
+	if number := shown.Number(); number != "" {
+		t.qualifier = number
+	}
+	return l.describe(ctx, h, shown, t.qualifier), nil
 }

@@ -10,7 +10,8 @@ type Version struct {
 	Version string `json:"version"`
 	// UID tells a function from an earlier one of the same name.
 	UID string `json:"uid"`
-	// Generation counts the updates of a function from 1, so that two configurations of $LATEST differ.
+	// Generation counts the updates of a function from 1, so that two configurations of $LATEST differ. It is 0 for a
+	// published version, of which there is one.
 	Generation int `json:"generation"`
 
 	Runtime     string `json:"runtime,omitempty"`
@@ -33,6 +34,15 @@ type Version struct {
 	Logging     Logging           `json:"logging"`
 
 	LastModified time.Time `json:"lastModified"`
+	// Published is nil for $LATEST.
+	Published *Publication `json:"published,omitempty"`
+}
+
+// Publication is what a published version has besides.
+type Publication struct {
+	RevisionID string `json:"revisionId"`
+	// LatestDescription is $LATEST's at the time: the version may have one of its own.
+	LatestDescription string `json:"latestDescription"`
 }
 
 // CodeRef points to a stored deployment package.
@@ -63,6 +73,14 @@ const (
 
 // ARN is the qualified ARN of this version.
 func (v *Version) ARN() string { return v.ID.QualifiedARN(v.Version) }
+
+// Number is a published version's, which is its qualifier; empty for $LATEST.
+func (v *Version) Number() string {
+	if v.Published == nil {
+		return ""
+	}
+	return v.Version
+}
 
 // LayerDigests are the packages of the layers, in their order.
 func (v *Version) LayerDigests() []string {

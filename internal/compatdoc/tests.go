@@ -16,6 +16,8 @@ var (
 		"ListFunctions":                "daemon.TestListPages",
 		"ListLayerVersions":            "daemon.TestListLayers",
 		"ListLayers":                   "daemon.TestListLayers",
+		"ListVersionsByFunction":       "daemon.TestRecordedVersions",
+		"PublishVersion":               "daemon.TestRecordedVersions",
 		"ListTags":                     "daemon.TestRecordedTags",
 		"PublishLayerVersion":          "daemon.TestRecordedLayerLife",
 		"RemoveLayerVersionPermission": "daemon.TestRecordedLayerPolicies",
