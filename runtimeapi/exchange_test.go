@@ -14,6 +14,12 @@ import (
 // beside what came after it.
 func exchange(ctx context.Context, session runtimeapi.Session, event *runtimeapi.Event) (*runtimeapi.Response, error) {
 	response, err := session.Invoke(ctx, event)
+	if err == nil {
+		err = response.Gather()
+	}
+	if err != nil {
+		response = nil
+	}
 	return response, errors.Join(err, session.Ready())
 }
 

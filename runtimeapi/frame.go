@@ -20,6 +20,9 @@ import (
 //	Error      4-byte event number, 1-byte length of the error type, the error type, a JSON body
 //	InitError  the same with event number 0
 //	Log        one whole log record
+//	Stream     a Response whose payload goes on: what is here is its beginning, which may be empty
+//	Chunk      some more of it
+//	End        nothing: the stream is complete. An Error in place of End says that it is not.
 //
 // The event number is the header's "number": an answer with another one is an answer to something else.
 type frameType byte
@@ -32,6 +35,9 @@ const (
 	frameError     frameType = 18
 	frameInitError frameType = 19
 	frameLog       frameType = 20
+	frameStream    frameType = 21
+	frameChunk     frameType = 22
+	frameEnd       frameType = 23
 )
 
 const (
@@ -81,15 +87,16 @@ func (r *frameReader) next() (frameType, int, error) {
 	length, typ := binary.BigEndian.Uint32(head), frameType(head[4])
 	r.start += frameHeader
 	switch typ {
-	case frameReady:
+	case frameReady, frameEnd:
 		if length != 0 {
-			return 0, 0, protocolError("a Ready frame has a body")
+			return 0, 0, protocolError("a Ready or End frame has a body")
 		}
+	case frameChunk:
 	case frameLog:
 		if length > MaxLogRecord {
 			return 0, 0, protocolError("a log record of " + strconv.FormatUint(uint64(length), 10) + " bytes")
 		}
-	case frameResponse, frameError, frameInitError:
+	case frameResponse, frameError, frameInitError, frameStream:
 		if length < 5 {
 			return 0, 0, protocolError("an answer without an event number and a type")
 		}
@@ -112,26 +119,10 @@ func (r *frameReader) body(n int) ([]byte, error) {
 // answer takes an answer whose body has length bytes. The payload is read where it stays; one over MaxPayload
 // is skipped, not kept.
 func (r *frameReader) answer(length int) (answer, error) {
-	head, err := r.peek(5)
+	a, length, err := r.answerHead(length)
 	if err != nil {
 		return answer{}, err
 	}
-	a := answer{number: binary.BigEndian.Uint32(head)}
-	tag := int(head[4])
-	r.start += 5
-	if length -= 5 + tag; length < 0 {
-		return answer{}, protocolError("an answer shorter than its type")
-	}
-	name, err := r.peek(tag)
-	if err != nil {
-		return answer{}, err
-	}
-	if a.tag = commonTag(name); a.tag == "" && !utf8.Valid(name) {
-		return answer{}, protocolError("an answer's type is not text")
-	} else if a.tag == "" {
-		a.tag = string(name)
-	}
-	r.start += tag
 	if length > MaxPayload {
 		a.tooLarge = true
 		return a, r.skip(length)
@@ -143,6 +134,42 @@ func (r *frameReader) answer(length int) (answer, error) {
 		_, err = io.ReadFull(r.src, a.payload[n:])
 	}
 	return a, err
+}
+
+// answerHead takes the number and the type of an answer whose body has length bytes, and returns the length of its
+// payload, which is next.
+func (r *frameReader) answerHead(length int) (a answer, payload int, err error) {
+	head, err := r.peek(5)
+	if err != nil {
+		return answer{}, 0, err
+	}
+	a.number = binary.BigEndian.Uint32(head)
+	tag := int(head[4])
+	r.start += 5
+	if length -= 5 + tag; length < 0 {
+		return answer{}, 0, protocolError("an answer shorter than its type")
+	}
+	name, err := r.peek(tag)
+	if err != nil {
+		return answer{}, 0, err
+	}
+	if a.tag = commonTag(name); a.tag == "" && !utf8.Valid(name) {
+		return answer{}, 0, protocolError("an answer's type is not text")
+	} else if a.tag == "" {
+		a.tag = string(name)
+	}
+	r.start += tag
+	return a, length, nil
+}
+
+// read takes up to len(p) bytes of a body, as many as are there.
+func (r *frameReader) read(p []byte) (int, error) {
+	if r.start == r.end {
+		return r.src.Read(p)
+	}
+	n := copy(p, r.buf[r.start:r.end])
+	r.start += n
+	return n, nil
 }
 
 // commonTag spares the allocation of the content type nearly every answer has.

@@ -36,6 +36,8 @@ type frames struct {
 	ready  bool   // Init has succeeded
 	// stop ends the turn of an event that has been answered; nil once the runtime is ready.
 	stop func() bool
+	// stream is the answer that the runtime is sending; nil once it is complete.
+	stream *frameBody
 
 	mu     sync.Mutex // guards the fields below
 	turn   uint64     // counts Inits and events, so that a late cancellation hits no later one
@@ -132,7 +134,10 @@ func (f *frames) invoke(event *Event) (response *Response, fault *FunctionError,
 		return nil, nil, err
 	case typ == frameReady:
 		return nil, nil, protocolError("Ready before an answer")
-	case typ == frameInitError:
+	case typ == frameStream:
+		response, err = f.openStream(length)
+		return response, nil, err
+	case typ != frameResponse && typ != frameError:
 		return nil, nil, protocolError("an answer out of turn")
 	}
 	a, err := f.reader.answer(length)
@@ -149,6 +154,12 @@ func (f *frames) invoke(event *Event) (response *Response, fault *FunctionError,
 }
 
 func (f *frames) Ready() error {
+	if f.stream != nil { // what nobody has read yet is between here and there
+		_, err := io.Copy(io.Discard, f.stream)
+		if fault := (*FunctionError)(nil); err != nil && !errors.As(err, &fault) {
+			return err
+		}
+	}
 	if f.stop == nil {
 		return nil
 	}

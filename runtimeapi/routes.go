@@ -115,6 +115,11 @@ func (s *server) answer(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	s.state = target
+	if mode == "streaming" && !isError {
+		defer s.mu.Unlock()
+		s.streamLocked(w, r)
+		return
+	}
 	s.mu.Unlock()
 
 	body, err := readBody(r)

@@ -2,6 +2,7 @@ package runtimeapi
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"sync"
@@ -42,7 +43,9 @@ type server struct {
 	// response or fault is its answer; fault is Init's as well.
 	response *Response
 	fault    *FunctionError
-	broken   error
+	// stream is the answer that the runtime is sending; nil once it is complete.
+	stream *httpBody
+	broken error
 }
 
 // changeLocked wakes whoever waits for a change.
@@ -140,6 +143,14 @@ func (s *server) Ready() error {
 func (s *server) readyLocked() error {
 	if s.turn == nil {
 		return nil
+	}
+	if stream := s.stream; stream != nil { // the runtime has to send what nobody has read yet
+		s.mu.Unlock()
+		_, err := io.Copy(io.Discard, stream)
+		s.mu.Lock()
+		if fault := (*FunctionError)(nil); err != nil && !errors.As(err, &fault) {
+			return s.outcomeLocked(err)
+		}
 	}
 	ctx := s.turn
 	s.turn = nil

@@ -8,6 +8,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
 	"time"
 )
 
@@ -65,8 +66,28 @@ type Event struct {
 // Response is what the function returned.
 type Response struct {
 	ContentType string
-	// Payload belongs to the caller.
+	// Payload is the whole answer, and belongs to the caller; nil where there is a Stream.
 	Payload []byte
+	// Stream is an answer that the runtime is still sending. It ends with io.EOF, with a *FunctionError when the code
+	// fails on the way, or with one of the errors of a Session. Ready skips what has not been read.
+	Stream io.Reader
+}
+
+// Gather waits for the whole of a streamed answer and makes it the Payload: what a caller gets who does not take a
+// stream. One over MaxPayload is a *FunctionError, as is the code's failure on the way; the other errors are a Session's.
+func (r *Response) Gather() error {
+	if r.Stream == nil {
+		return nil
+	}
+	payload, err := io.ReadAll(io.LimitReader(r.Stream, MaxPayload+1))
+	if err != nil {
+		return err
+	}
+	if len(payload) > MaxPayload {
+		return responseTooLarge()
+	}
+	r.Payload, r.Stream = payload, nil
+	return nil
 }
 
 // FunctionError is a failure of the function's own code, reported by the runtime.

@@ -18,6 +18,9 @@ const (
 	Error     = 18
 	InitError = 19
 	Log       = 20
+	Stream    = 21
+	Chunk     = 22
+	End       = 23
 )
 
 // Frames is the runtime's end of a conversation in frames.
