@@ -66,7 +66,7 @@ func TestEither(t *testing.T) {
 			if err := session.Init(t.Context(), start); err != nil {
 				t.Fatal(err)
 			}
-			response, err := session.Invoke(t.Context(), &runtimeapi.Event{RequestID: "1"})
+			response, err := exchange(t.Context(), session, &runtimeapi.Event{RequestID: "1"})
 			if err != nil || string(response.Payload) != test.want {
 				t.Errorf("%v, %v; want %s", response, err, test.want)
 			}

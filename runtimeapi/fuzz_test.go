@@ -35,6 +35,8 @@ func FuzzFrames(f *testing.F) {
 		rt.Answer(rt.InitError, 0, "E", []byte("{}")),
 		{0xff, 0xff, 0xff, 0xff, rt.Response, 0, 0, 0, 1, 0},
 		{0, 4, 0, 1, rt.Log},
+		bytes.Join([][]byte{rt.ReadyFrame(), rt.Answer(rt.Stream, 1, "text/plain", []byte("a")), rt.Frame(rt.Chunk, []byte("b")),
+			rt.Frame(rt.End, nil), rt.ReadyFrame(), rt.Answer(rt.Stream, 2, "", nil), rt.Answer(rt.Error, 2, "E", nil)}, nil),
 	} {
 		f.Add(seed)
 	}
@@ -54,6 +56,9 @@ func FuzzFrames(f *testing.F) {
 			}
 			var response *runtimeapi.Response
 			response, err = session.Invoke(t.Context(), &runtimeapi.Event{Payload: []byte("1")})
+			if err == nil {
+				err = response.Gather()
+			}
 			if response != nil && len(response.Payload) > runtimeapi.MaxPayload {
 				t.Fatalf("a response of %d bytes", len(response.Payload))
 			}

@@ -3,10 +3,12 @@ package runtimeapi
 import (
 	"context"
 	"errors"
+	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync"
 	"testing"
 )
 
@@ -29,8 +31,12 @@ func FuzzRoutes(f *testing.F) {
 		defer host.Close()
 		s := host.NewSession().(*server)
 		s.mu.Lock()
-		s.state, s.event = stateRunning, &Event{RequestID: "r", Payload: []byte("1")}
+		s.state, s.event, s.turn = stateRunning, &Event{RequestID: "r", Payload: []byte("1")}, t.Context()
 		s.mu.Unlock()
+		var reading sync.WaitGroup
+		defer reading.Wait()
+		defer s.Close()
+		reading.Go(func() { readStreams(s) })
 		ctx, cancel := context.WithCancel(t.Context())
 		cancel() // a next that waits hangs up
 		for range 3 {
@@ -67,4 +73,16 @@ func FuzzRoutes(f *testing.F) {
 			t.Fatal(s.broken)
 		}
 	})
+}
+
+// readStreams takes what is streamed until the session ends.
+func readStreams(s *server) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for s.waitLocked(context.Background(), func() bool { return s.stream != nil }) == nil {
+		stream := s.stream
+		s.mu.Unlock()
+		_, _ = io.Copy(io.Discard, stream) // how it ends is not this reader's affair
+		s.mu.Lock()
+	}
 }

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"io"
 	"net/http"
+
+	"hotaru/runtimeapi/refusal"
 )
 
 // MaxStreamed is the most bytes of a streamed response: 200 MB
@@ -115,10 +117,10 @@ func (s *server) streamLocked(w http.ResponseWriter, r *http.Request) {
 	s.state = stateSent
 	s.changeLocked()
 	if isTruncated(body.end) {
-		refuse(w, http.StatusBadRequest, "TruncatedHTTPRequest", "HTTP request detected as truncated")
+		refusal.Write(w, http.StatusBadRequest, "TruncatedHTTPRequest", "HTTP request detected as truncated")
 		return
 	}
-	accept(w)
+	refusal.Accepted(w)
 }
 
 // httpBody reads a streamed answer off a request of the runtime's.
