@@ -168,3 +168,27 @@ func BenchmarkInvoke(b *testing.B) {
 		}
 	}
 }
+
+// TestSubscribers: whoever subscribes a function to a log has it invoked, and must be allowed to.
+func TestSubscribers(t *testing.T) {
+	type input struct{ LogGroupName, DestinationArn *string }
+	const prefix = "arn:aws:lambda:us-east-1:" + account + ":function:"
+	a, call := worker(t, `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"logs:*","Resource":"*"},
+		{"Effect":"Allow","Action":"lambda:InvokeFunction","Resource":"`+prefix+`mine"}]}`)
+	call.Service, call.Operation = "logs", "PutSubscriptionFilter"
+	b := a.Guard(awsapi.Binding{
+		Service:  &awsapi.Service{Name: "logs", SigningName: "logs", Operations: []awsapi.Operation{{Name: "PutSubscriptionFilter"}}},
+		Handlers: []awsapi.Handler{{Input: reflect.TypeFor[input](), Call: func(context.Context, any) (any, error) { return nil, nil }}},
+	})
+	for destination, allowed := range map[string]bool{"mine": true, "others": false, "": false} {
+		in := input{LogGroupName: new("g")}
+		if destination != "" {
+			in.DestinationArn = new(prefix + destination)
+		}
+		_, err := b.Handlers[0].Call(awsapi.WithCall(t.Context(), call), &in)
+		var e *awsapi.Error
+		if allowed != (err == nil) || !allowed && (!errors.As(err, &e) || e.Code != "AccessDeniedException") {
+			t.Errorf("%q: %v", destination, err)
+		}
+	}
+}

@@ -8,7 +8,18 @@ import (
 // logsRules: CloudWatch Logs checks every operation on a log group against a stream in it, an empty one where the
 // request names none, which is why policies end in ":*".
 func logsRules() map[string]rule {
-	return map[string]rule{"": {question: logsResource, more: otherGroups}}
+	return map[string]rule{
+		"":                      {question: logsResource, more: otherGroups},
+		"PutSubscriptionFilter": {question: logsResource, more: subscribedFunction},
+	}
+}
+
+// subscribedFunction asks for the invocation of the function that log events shall go to. On AWS the function's resource
+// policy says that CloudWatch Logs may invoke it; as long as functions have none here, whoever subscribes them must be
+// allowed to.
+func subscribedFunction(x *exchange, _ *question) []question {
+	destination, _ := x.in.text("DestinationArn")
+	return []question{{action: "lambda:InvokeFunction", resource: destination}}
 }
 
 func logsResource(x *exchange, q *question) {

@@ -186,6 +186,8 @@ func (d *Daemon) openControl(ctx context.Context) (err error) {
 		Invoker:      invoker,
 		Environments: d.pool, Locations: locations{d.authority.Root}, Logger: d.logger,
 	}
+	d.logsAPI.Deliver(logFunctions{d.functions, d.lambda.Invoker})
+	d.onClose(func(ctx context.Context) error { d.logsAPI.Drain(ctx); return nil })
 	d.lambda.Start(ctx)
 	d.onClose(func(ctx context.Context) error { d.lambda.Close(ctx); return nil })
 	return nil

@@ -41,6 +41,7 @@ func (d *Daemon) serveMetrics() error {
 	}
 	d.metrics.Watch(metrics.Sources{
 		Environments: d.pool.Size, Blanks: d.stock.Size, LogEventsDropped: d.logs.Dropped, LogBytesPending: d.logs.Pending,
+		LogDeliveries: d.logsAPI.Deliveries,
 	})
 	listeners, err := listen(d.config.Metrics)
 	if err != nil {

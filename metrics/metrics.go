@@ -78,16 +78,24 @@ type Sources struct {
 	// are those that wait to be written.
 	LogEventsDropped func() uint64
 	LogBytesPending  func() int64
+	// LogDeliveries counts the log events that subscription filters have delivered, and that were given up.
+	LogDeliveries func() (delivered, lost uint64)
 }
 
 // Watch adds sources. Call it once.
 func (m *Metrics) Watch(s Sources) {
 	if s.Environments != nil {
-		m.registry.MustRegister(states("hotaru_environments", "Execution environments, by what they do.", "idle", "busy", s.Environments))
+		m.registry.MustRegister(states("hotaru_environments", "Execution environments, by what they do.",
+			prometheus.GaugeValue, "idle", "busy", s.Environments))
 	}
 	if s.Blanks != nil {
 		m.registry.MustRegister(states("hotaru_blanks",
-			"Prepared sandboxes that belong to no function yet, their interpreter started where it can be.", "ready", "coming", s.Blanks))
+			"Prepared sandboxes that belong to no function yet, their interpreter started where it can be.",
+			prometheus.GaugeValue, "ready", "coming", s.Blanks))
+	}
+	if s.LogDeliveries != nil {
+		m.registry.MustRegister(states("hotaru_log_deliveries_total", "Log events that subscription filters have brought to functions, or have given up.",
+			prometheus.CounterValue, "delivered", "lost", s.LogDeliveries))
 	}
 	if s.LogEventsDropped != nil {
 		m.registry.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{
@@ -101,23 +109,24 @@ func (m *Metrics) Watch(s Sources) {
 	}
 }
 
-// pair is a gauge of two states that are read at one moment.
-type pair struct {
+// pair is a metric of two states that are read at one moment.
+type pair[N int | uint64] struct {
 	desc          *prometheus.Desc
+	kind          prometheus.ValueType
 	first, second string
-	read          func() (int, int)
+	read          func() (N, N)
 }
 
-func states(name, help, first, second string, read func() (int, int)) prometheus.Collector {
-	return &pair{prometheus.NewDesc(name, help, []string{"state"}, nil), first, second, read}
+func states[N int | uint64](name, help string, kind prometheus.ValueType, first, second string, read func() (N, N)) prometheus.Collector {
+	return &pair[N]{prometheus.NewDesc(name, help, []string{"state"}, nil), kind, first, second, read}
 }
 
 // Describe implements prometheus.Collector.
-func (p *pair) Describe(to chan<- *prometheus.Desc) { to <- p.desc }
+func (p *pair[N]) Describe(to chan<- *prometheus.Desc) { to <- p.desc }
 
 // Collect implements prometheus.Collector.
-func (p *pair) Collect(to chan<- prometheus.Metric) {
+func (p *pair[N]) Collect(to chan<- prometheus.Metric) {
 	first, second := p.read()
-	to <- prometheus.MustNewConstMetric(p.desc, prometheus.GaugeValue, float64(first), p.first)
-	to <- prometheus.MustNewConstMetric(p.desc, prometheus.GaugeValue, float64(second), p.second)
+	to <- prometheus.MustNewConstMetric(p.desc, p.kind, float64(first), p.first)
+	to <- prometheus.MustNewConstMetric(p.desc, p.kind, float64(second), p.second)
 }

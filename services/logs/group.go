@@ -42,9 +42,9 @@ func (s *Service) describeNew(ctx context.Context, scope awsapi.Scope, in *api.C
 	if err != nil {
 		return err
 	}
-	return s.changeLocked(ctx, &group{GroupInfo: info, scope: scope, record: &record{}}, func(r *record) error {
+	return s.changeLocked(ctx, &group{GroupInfo: info, scope: scope, record: &record{}}, func(r *record) ([]store.Change, error) {
 		r.Tags, r.Class, r.Protected = in.Tags, value(in.LogGroupClass), value(in.DeletionProtectionEnabled)
-		return nil
+		return nil, nil
 	})
 }
 
@@ -62,10 +62,15 @@ func (s *Service) deleteLogGroup(ctx context.Context, in *api.DeleteLogGroupRequ
 	if err := s.logs.DeleteGroup(ctx, g.scope, g.Name); err != nil {
 		return nil, translate(err)
 	}
+	defer s.reconcile(g.scope, g.Name)
 	if _, ok := s.records.Get(key(g.scope, g.Name)); !ok {
 		return nil, nil
 	}
-	return nil, s.commit(ctx, store.Change{Key: key(g.scope, g.Name), Delete: true})
+	changes := []store.Change{{Key: key(g.scope, g.Name), Delete: true}}
+	for _, sub := range g.record.Subscriptions {
+		changes = append(changes, store.Change{Key: positionKey(g.scope, g.Name, sub.Name), Delete: true})
+	}
+	return nil, s.commit(ctx, changes...)
 }
 
 func (s *Service) putLogGroupDeletionProtection(ctx context.Context, in *api.PutLogGroupDeletionProtectionRequest) (*api.PutLogGroupDeletionProtectionOutput, error) {

@@ -46,7 +46,9 @@ type house struct {
 	*client.Client
 	t       testing.TB
 	service *logs.Service
+	state   *pebble.Store
 	store   *logstore.Store
+	sink    *sink
 	front   string
 	// clock is in Unix milliseconds.
 	clock    atomic.Int64
@@ -57,6 +59,7 @@ type house struct {
 func newHouse(t testing.TB, dir string, o logstore.Options) *house {
 	t.Helper()
 	h := &house{t: t, stopping: make(chan struct{})}
+	h.sink = &sink{t: t, deliveries: make(chan delivery, 100)}
 	h.clock.Store(noon.UnixMilli())
 	o.Now = func() time.Time { return time.UnixMilli(h.clock.Load()) }
 	state, err := pebble.Open(t.Context(), pebble.Options{Dir: filepath.Join(dir, "state")})
@@ -69,6 +72,8 @@ func newHouse(t testing.TB, dir string, o logstore.Options) *house {
 	if h.service, err = logs.Open(t.Context(), logs.Options{State: state, Logs: h.store, Now: o.Now, Stopping: h.stopping}); err != nil {
 		t.Fatal(err)
 	}
+	h.state = state
+	h.service.Deliver(h.sink)
 	s, err := server.New(server.Options{Account: account, Authenticator: sigv4.NewVerifier(sigv4.Options{Credentials: root})},
 		h.service.Handlers().Binding())
 	if err != nil {

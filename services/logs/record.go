@@ -25,6 +25,8 @@ type record struct {
 	RetentionDays int32             `json:"retentionDays,omitempty"`
 	Protected     bool              `json:"protected,omitempty"`
 	Tags          map[string]string `json:"tags,omitempty"`
+	// Subscriptions are in no order.
+	Subscriptions []subscription `json:"subscriptions,omitempty"`
 }
 
 func decode(r store.Record) (*record, error) {
@@ -100,6 +102,11 @@ func (s *Service) byARN(ctx context.Context, arn string) (*group, error) {
 
 // change alters what is said of a group and returns when readers see it. What it changes is the change's own.
 func (s *Service) change(ctx context.Context, g *group, change func(*record) error) error {
+	return s.changeWith(ctx, g, func(r *record) ([]store.Change, error) { return nil, change(r) })
+}
+
+// changeWith is change for what is more than the record: what else it changes is committed with it.
+func (s *Service) changeWith(ctx context.Context, g *group, change func(*record) ([]store.Change, error)) error {
 	s.changing.Lock()
 	defer s.changing.Unlock()
 	info, err := s.logs.Group(g.scope, g.Name)
@@ -109,22 +116,23 @@ func (s *Service) change(ctx context.Context, g *group, change func(*record) err
 	return s.changeLocked(ctx, s.withRecord(g.scope, info), change)
 }
 
-func (s *Service) changeLocked(ctx context.Context, g *group, change func(*record) error) error {
+func (s *Service) changeLocked(ctx context.Context, g *group, change func(*record) ([]store.Change, error)) error {
 	next := *g.record
 	next.Created, next.Tags = g.Created.UnixMilli(), maps.Clone(next.Tags)
-	if err := change(&next); err != nil {
+	also, err := change(&next)
+	if err != nil {
 		return err
 	}
 	encoded, err := json.Marshal(next)
 	if err != nil {
 		return fmt.Errorf("logs: encoding a record: %w", err)
 	}
-	return s.commit(ctx, store.Change{Key: key(g.scope, g.Name), Value: encoded})
+	return s.commit(ctx, append(also, store.Change{Key: key(g.scope, g.Name), Value: encoded})...)
 }
 
-// commit stores a change and waits until the view shows it.
-func (s *Service) commit(ctx context.Context, change store.Change) error {
-	revision, err := s.state.Commit(ctx, change)
+// commit stores changes, of which one is a record's, and waits until the view shows it.
+func (s *Service) commit(ctx context.Context, changes ...store.Change) error {
+	revision, err := s.state.Commit(ctx, changes...)
 	if err == nil {
 		err = s.records.Wait(ctx, revision)
 	}

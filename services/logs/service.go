@@ -39,6 +39,8 @@ type Service struct {
 	// changing is held by whoever makes, changes or deletes a group: the two stores know nothing of each other.
 	changing sync.Mutex
 
+	deliveries deliveries
+
 	// trim has a place for one demand to look for expired events; the goroutine that does ends with stop.
 	trim chan struct{}
 	stop context.CancelFunc
@@ -63,12 +65,15 @@ func Open(ctx context.Context, o Options) (*Service, error) {
 	}
 	trimming, stop := context.WithCancel(context.WithoutCancel(ctx))
 	s.stop = stop
+	s.deliveries.running = map[store.Key]*deliverer{}
+	s.deliveries.ctx, s.deliveries.stop = context.WithCancel(context.WithoutCancel(ctx))
 	go s.keepTrimming(trimming)
 	return s, nil
 }
 
-// Close stops following the store and trimming.
+// Close stops following the store, trimming and delivering. It waits for functions that have not ended yet: Drain first.
 func (s *Service) Close() {
+	s.Drain(context.Background())
 	s.stop()
 	<-s.done
 	s.records.Close()
@@ -91,5 +96,8 @@ func (s *Service) Handlers() api.Handlers {
 
 		PutLogEvents: s.putLogEvents, GetLogEvents: s.getLogEvents, FilterLogEvents: s.filterLogEvents,
 		TestMetricFilter: testMetricFilter, StartLiveTail: s.startLiveTail,
+
+		PutSubscriptionFilter: s.putSubscriptionFilter, DescribeSubscriptionFilters: s.describeSubscriptionFilters,
+		DeleteSubscriptionFilter: s.deleteSubscriptionFilter,
 	}
 }

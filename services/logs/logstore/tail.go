@@ -32,6 +32,13 @@ func (s *Store) Tail(scope awsapi.Scope, groupName, streamName string) (*Tail, e
 	return t, nil
 }
 
+// Position is the number of the last record that was looked at. It only ever grows, but for a power failure, which may
+// cost the last records and give their numbers to others.
+func (t *Tail) Position() uint64 { return t.seq }
+
+// Seek goes to a position that an earlier Tail of the same group had.
+func (t *Tail) Seek(position uint64) { t.seq = position }
+
 // Next waits for events that were flushed since the last call and returns them in the order of arrival, a few
 // thousand at most. Nothing is skipped however slow the caller is, unless it was trimmed. It answers ctx's error,
 // store.ErrNotFound once the group is deleted, or store.ErrClosed.
