@@ -1,0 +1,94 @@
+//go:build linux
+
+package router
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net"
+	"sync"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// bufferBytes holds any datagram.
+const bufferBytes = 64 << 10
+
+// buffers are lent while there is something in them: a connection that says nothing has none.
+var buffers = sync.Pool{New: func() any { return new([bufferBytes]byte) }}
+
+// read waits until there is something to read and reads it. Give the buffer back. At the end it answers io.EOF, if ends
+// says that nothing is the end.
+func read(raw syscall.RawConn, ends bool) (buffer *[bufferBytes]byte, n int, err error) {
+	var failed error
+	err = raw.Read(func(fd uintptr) bool {
+		buffer = buffers.Get().(*[bufferBytes]byte)
+		for {
+			if n, failed = unix.Read(int(fd), buffer[:]); !errors.Is(failed, unix.EINTR) {
+				break
+			}
+		}
+		if failed == nil && (n > 0 || !ends) {
+			return true
+		}
+		buffers.Put(buffer)
+		buffer = nil
+		return !errors.Is(failed, unix.EAGAIN)
+	})
+	switch {
+	case err != nil:
+		return nil, 0, err
+	case failed != nil:
+		return nil, 0, failed
+	case buffer == nil:
+		return nil, 0, io.EOF
+	}
+	return buffer, n, nil
+}
+
+// relay copies between a sandbox's connection and the outside's until both directions have ended or either side is reset.
+func (l *link) relay(inner, outer *net.TCPConn) {
+	ctx, cancel := context.WithCancel(l.ctx)
+	defer cancel()
+	stop := context.AfterFunc(ctx, func() { reset(inner); reset(outer) })
+	var both sync.WaitGroup
+	both.Go(func() { pump(ctx, cancel, outer, inner, l.up) })
+	both.Go(func() { pump(ctx, cancel, inner, outer, l.down) })
+	both.Wait()
+	if stop() { // both have said goodbye
+		inner.Close()
+		outer.Close()
+	}
+}
+
+// pump copies one direction. It hands an end on as an end, and a failure by abort, as a failure.
+func pump(ctx context.Context, abort func(), to, from *net.TCPConn, ration *bucket) {
+	raw, err := from.SyscallConn()
+	for err == nil {
+		var buffer *[bufferBytes]byte
+		var n int
+		if buffer, n, err = read(raw, true); err != nil {
+			break
+		}
+		if err = ration.wait(ctx, n); err == nil {
+			_, err = to.Write(buffer[:n])
+		}
+		buffers.Put(buffer)
+	}
+	if errors.Is(err, io.EOF) {
+		err = to.CloseWrite()
+	}
+	if err != nil {
+		abort()
+	}
+}
+
+// reset closes a connection as one that failed. nil is fine.
+func reset(conn *net.TCPConn) {
+	if conn != nil {
+		_ = conn.SetLinger(0) // it is closed already
+		conn.Close()
+	}
+}

@@ -1,0 +1,334 @@
+//go:build linux
+
+// Package router is the sandboxes' way out. It makes a network namespace of its own, the router, and connects every
+// sandbox to it with a pair of interfaces and a route; what a sandbox sends to the outside ends in this process, which
+// talks to the outside with ordinary sockets of the host. The host forwards nothing: its addresses, routes, rules and
+// settings stay as they are. It must not know functions, nor how sandboxes are made.
+//
+//	sandbox ---- veth ---- router ---- TUN ---- this process ---- the host's sockets ---- the world
+//
+// A connection is opened only when the outside has taken it: the packet that asks for one goes through the TUN interface
+// to this process, which connects; it then gives the packet back to the router, whose kernel answers it (TPROXY), or it
+// answers in the outside's name: refused, no route, forbidden. From then on the two kernels do TCP and this process copies.
+// Datagrams go through the TUN interface, each way. Nothing else is carried.
+//
+// Whom a sandbox may talk to is decided in one place (policy.go), at the moment of connecting. A sandbox has addresses
+// that nobody else uses; a packet that says otherwise is dropped, and none goes from one sandbox to another.
+package router
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"log/slog"
+	"net"
+	"net/netip"
+	"os"
+	"sync"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+const (
+	loopbackIndex = 1
+	// tunIndex and firstIndex are interfaces of the router, peerIndex is a sandbox's. Kernels put interfaces of their own
+	// at the first numbers of every namespace.
+	tunIndex, peerIndex, firstIndex = 900, 900, 1000
+	// peerName is the interface inside.
+	peerName = "eth0"
+	// linkMTU is as long as a packet can be: no datagram is ever cut into fragments on the way here.
+	linkMTU = 65535
+)
+
+// Config is what a router is told. The zero value is usable.
+type Config struct {
+	// Denied are networks that no sandbox may talk to, beside those that none ever may.
+	Denied []netip.Prefix
+	// MaxConnections bounds the TCP connections of all sandboxes; each takes two descriptors of this process. 0 means a
+	// quarter of what it may have, which is half of them.
+	MaxConnections int
+	// Log takes what is wrong with the router itself. nil means nobody.
+	Log *slog.Logger
+}
+
+// Router is the sandboxes' way out. It is safe for concurrent use.
+type Router struct {
+	log    *slog.Logger
+	policy policy
+
+	namespace *os.File
+	tun       *os.File
+	links     rtnetlink // in the namespace
+	host      rtnetlink // outside of it
+	proxies   []net.Listener
+	has6      bool
+	slots     chan struct{} // a token for each TCP connection
+
+	ctx      context.Context // ends with the router
+	cancel   context.CancelFunc
+	routines sync.WaitGroup
+
+	mu        sync.Mutex // guards the rest
+	byAddress map[netip.Addr]*link
+	numbers   numbers
+	nextIndex int
+	closed    bool
+}
+
+// New makes a router. The calling process must be root. Close it; when the process dies, the kernel does.
+func New(config Config) (*Router, error) {
+	if config.Log == nil {
+		config.Log = slog.New(slog.DiscardHandler)
+	}
+	if config.MaxConnections <= 0 {
+		var limit syscall.Rlimit
+		if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {
+			return nil, fmt.Errorf("router: %w", err)
+		}
+		config.MaxConnections = int(min(limit.Cur/4, 1<<16))
+	}
+	r := &Router{
+		log: config.Log, slots: make(chan struct{}, config.MaxConnections),
+		byAddress: map[netip.Addr]*link{}, numbers: newNumbers(), nextIndex: firstIndex,
+	}
+	r.ctx, r.cancel = context.WithCancel(context.Background())
+	if err := r.open(); err != nil {
+		return nil, errors.Join(err, r.release())
+	}
+	r.policy = policy{denied: config.Denied, isLocal: r.host.isLocal}
+	r.routines.Go(r.readTUN)
+	for _, proxy := range r.proxies {
+		r.routines.Go(func() { r.accept(proxy) })
+	}
+	return r, nil
+}
+
+// open acquires what release gives back.
+func (r *Router) open() (err error) {
+	if r.host, err = dialRtnetlink(); err != nil {
+		return err
+	}
+	if r.namespace, err = newNamespace(); err != nil {
+		return err
+	}
+	return inside(r.namespace, r.furnish)
+}
+
+// furnish makes what is in the router's namespace, which the calling thread is in.
+func (r *Router) furnish() (err error) {
+	if _, err := os.Stat("/proc/sys/net/ipv6"); err == nil {
+		r.has6 = true
+	} else if !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("router: %w", err)
+	}
+	if err := setSysctls(r.has6); err != nil {
+		return err
+	}
+	if r.links, err = dialRtnetlink(); err != nil {
+		return err
+	}
+	if r.tun, err = openTUN(tunName, tunIndex); err != nil {
+		return err
+	}
+	if err := errors.Join(r.links.up(loopbackIndex, 0), r.links.up(tunIndex, linkMTU)); err != nil {
+		return err
+	}
+	var ports [2]uint16
+	for i, address := range [...]netip.Addr{netip.IPv4Unspecified(), netip.IPv6Unspecified()} {
+		if address.Is6() && !r.has6 {
+			break
+		}
+		all := netip.PrefixFrom(address, 0)
+		if err := errors.Join(
+			r.links.rule(address, markProxy, tableProxy), r.links.route(all, loopbackIndex, tableProxy, unix.RTN_LOCAL),
+			r.links.rule(address, markOut, tableOut), r.links.route(all, tunIndex, tableOut, unix.RTN_UNICAST),
+		); err != nil {
+			return err
+		}
+		proxy, err := listenTransparent(address)
+		if err != nil {
+			return err
+		}
+		r.proxies = append(r.proxies, proxy)
+		ports[i] = uint16(proxy.Addr().(*net.TCPAddr).Port)
+	}
+	return writeRules(ports[0], ports[1])
+}
+
+// listenTransparent listens for connections to addresses of others, which rules lead here.
+func listenTransparent(address netip.Addr) (net.Listener, error) {
+	config := net.ListenConfig{Control: func(_, _ string, c syscall.RawConn) error {
+		var failed error
+		err := c.Control(func(fd uintptr) {
+			if address.Is4() {
+				failed = unix.SetsockoptInt(int(fd), unix.SOL_IP, unix.IP_TRANSPARENT, 1)
+			} else {
+				failed = unix.SetsockoptInt(int(fd), unix.SOL_IPV6, unix.IPV6_TRANSPARENT, 1)
+			}
+		})
+		return errors.Join(err, failed)
+	}}
+	network := "tcp6"
+	if address.Is4() {
+		network = "tcp4"
+	}
+	// An address is no name: this thread asks nobody, and makes the socket itself.
+	listener, err := config.Listen(context.Background(), network, netip.AddrPortFrom(address, 0).String())
+	if err != nil {
+		return nil, fmt.Errorf("router: %w", err)
+	}
+	return listener, nil
+}
+
+func (r *Router) release() error {
+	r.cancel()
+	for _, proxy := range r.proxies {
+		proxy.Close()
+	}
+	for _, file := range []*os.File{r.tun, r.namespace} {
+		if file != nil {
+			file.Close()
+		}
+	}
+	r.routines.Wait()
+	var failures []error
+	for _, conn := range []rtnetlink{r.links, r.host} {
+		if conn.conn != nil {
+			failures = append(failures, conn.conn.Close())
+		}
+	}
+	return errors.Join(failures...)
+}
+
+// Close cuts every sandbox off and removes the router. Idempotent.
+func (r *Router) Close() error {
+	r.mu.Lock()
+	if r.closed {
+		r.mu.Unlock()
+		return nil
+	}
+	r.closed = true
+	var all []*link
+	for _, l := range r.byAddress {
+		all = append(all, l)
+	}
+	r.mu.Unlock()
+	for _, l := range all {
+		_ = l.Close() // always nil
+	}
+	return r.release()
+}
+
+// Connect gives a network namespace, in which no user code runs yet, an interface and a route to the outside, at most that
+// many bits per second in each direction (0: any). Close cuts it off; the interface goes with the namespace.
+func (r *Router) Connect(namespace *os.File, bitsPerSecond int64) (io.Closer, error) {
+	const attempts = 3
+	for attempt := 1; ; attempt++ {
+		l, err := r.newLink(bitsPerSecond)
+		if err != nil {
+			return nil, err
+		}
+		if err = r.connect(l, namespace); err == nil {
+			return l, nil
+		}
+		err = errors.Join(err, l.Close())
+		// The kernel may still be removing the interface that had the address before.
+		if !errors.Is(err, unix.EEXIST) || attempt == attempts {
+			return nil, err
+		}
+	}
+}
+
+// connect makes a link's interfaces. On an error neither is left.
+func (r *Router) connect(l *link, namespace *os.File) error {
+	err := r.links.veth(veth{
+		name: l.name(), index: l.index, group: sandboxGroup,
+		peerName: peerName, peerIndex: peerIndex, peerNamespace: namespace,
+	})
+	if err != nil {
+		return err
+	}
+	addresses := []netip.Addr{l.address4}
+	if r.has6 {
+		addresses = append(addresses, l.address6)
+	}
+	for _, address := range addresses {
+		if err = r.links.route(netip.PrefixFrom(address, address.BitLen()), l.index, unix.RT_TABLE_MAIN, unix.RTN_UNICAST); err != nil {
+			break
+		}
+	}
+	if err == nil {
+		err = inside(namespace, func() error { return furnishSandbox(addresses) })
+	}
+	if err == nil {
+		err = r.links.settle(l.index)
+	}
+	if err != nil {
+		return errors.Join(err, r.links.remove(l.index))
+	}
+	return nil
+}
+
+// furnishSandbox sets up the interface of a sandbox; the calling thread is in its namespace.
+func furnishSandbox(addresses []netip.Addr) error {
+	links, err := dialRtnetlink()
+	if err != nil {
+		return err
+	}
+	defer links.conn.Close()
+	if err := links.point(peerIndex, len(addresses) > 1); err != nil {
+		return err
+	}
+	for _, address := range addresses {
+		all := netip.PrefixFrom(netip.IPv6Unspecified(), 0)
+		if address.Is4() {
+			all = netip.PrefixFrom(netip.IPv4Unspecified(), 0)
+		}
+		if err := links.address(peerIndex, address); err != nil {
+			return err
+		}
+		if err := links.route(all, peerIndex, unix.RT_TABLE_MAIN, unix.RTN_UNICAST); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// find returns the sandbox with an address.
+func (r *Router) find(address netip.Addr) *link {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.byAddress[address]
+}
+
+// readTUN takes what sandboxes send that is not of an open connection.
+func (r *Router) readTUN() {
+	b := make([]byte, linkMTU)
+	for {
+		n, err := r.tun.Read(b)
+		if err != nil {
+			if r.ctx.Err() == nil {
+				r.log.Error("the router has lost its interface: sandboxes are without a network", "error", err)
+			}
+			return
+		}
+		p, err := parse(b[:n])
+		if err != nil {
+			continue // nothing that is carried
+		}
+		l := r.find(p.from.Addr())
+		switch {
+		case l == nil: // it has just been cut off
+		case p.syn():
+			l.open(&p)
+		case p.proto == protoUDP:
+			l.send(&p)
+		}
+	}
+}
+
+// inject gives a packet to the router's namespace. Like any packet, it may be lost.
+func (r *Router) inject(packet []byte) { _, _ = r.tun.Write(packet) }
