@@ -5,6 +5,7 @@ package control
 import (
 	"context"
 	"log/slog"
+	"sync"
 	"time"
 
 	"hotaru/awsapi/lambda"
@@ -65,6 +66,7 @@ type Lambda struct {
 	Logger       *slog.Logger
 
 	activations activations
+	reserving   sync.Mutex // held while concurrent executions are reserved
 }
 
 // Handlers are the operations that are built.
@@ -81,6 +83,11 @@ func (l *Lambda) Handlers() lambda.Handlers {
 
 		PublishVersion:         l.PublishVersion,
 		ListVersionsByFunction: l.ListVersionsByFunction,
+
+		PutFunctionConcurrency:    l.PutFunctionConcurrency,
+		GetFunctionConcurrency:    l.GetFunctionConcurrency,
+		DeleteFunctionConcurrency: l.DeleteFunctionConcurrency,
+		GetAccountSettings:        l.GetAccountSettings,
 
 		TagResource:   l.TagResource,
 		UntagResource: l.UntagResource,

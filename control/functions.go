@@ -8,6 +8,8 @@ import (
 	"iter"
 	"slices"
 	"strconv"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/google/uuid"
@@ -30,6 +32,9 @@ type Functions struct {
 	sealer   Sealer
 	heads    *store.View[*head]
 	versions *store.View[*function.Version]
+
+	recounting   sync.Mutex // held while reservations are counted anew
+	reservations atomic.Pointer[reservations]
 }
 
 // head is the part of a function that changes.
@@ -48,6 +53,8 @@ type head struct {
 	Published  int                        `json:"published,omitempty"`
 	Publishing int                        `json:"publishing,omitempty"`
 	Broken     map[int]function.Condition `json:"broken,omitempty"`
+	// Reserved is how many concurrent executions are kept for the function alone; nil where none are set.
+	Reserved *int `json:"reserved,omitempty"`
 
 	revision store.Revision
 }
@@ -84,6 +91,7 @@ func OpenFunctions(ctx context.Context, state store.State, sealer Sealer) (*Func
 		f.heads.Close()
 		return nil, fmt.Errorf("control: read versions: %w", err)
 	}
+	f.countReservations()
 	return f, nil
 }
 
@@ -285,7 +293,11 @@ func (f *Functions) remove(ctx context.Context, id function.ID) error {
 		if err != nil {
 			return fmt.Errorf("control: delete function: %w", err)
 		}
-		return f.heads.Wait(ctx, revision)
+		err = f.heads.Wait(ctx, revision)
+		if h.Reserved != nil {
+			f.countReservations()
+		}
+		return err
 	}
 }
 

@@ -23,6 +23,7 @@ func (l *Lambda) GetFunction(ctx context.Context, in *lambda.GetFunctionRequest)
 	}
 	return &lambda.GetFunctionResponse{
 		Configuration: l.describe(ctx, h, v, t.qualifier),
+		Concurrency:   h.concurrency(),
 		Code: &lambda.FunctionCodeLocation{
 			RepositoryType: ptr("S3"),
 			Location:       ptr(location),

@@ -26,6 +26,11 @@ const (
 	MaxLayers        = 5
 	MaxUnzippedBytes = 250 << 20
 
+	// MaxZippedBytes is for a package in a request, and MaxCodeStorageBytes for all packages of an account in a region,
+	// which are told and not enforced: the disk sets the limit here.
+	MaxZippedBytes      = 50 << 20
+	MaxCodeStorageBytes = 75 << 30
+
 	// MaxTags is how many tags a function may have.
 	MaxTags = 50
 
@@ -37,6 +42,8 @@ const (
 
 	// DefaultConcurrency is a new account's limit of concurrent executions in a region.
 	DefaultConcurrency = 1000
+	// MinUnreserved is how many of them must stay for the functions that have none reserved.
+	MinUnreserved = 100
 
 	// MegabytesPerVCPU is the memory that comes with one whole vCPU; less memory gets a part of one, more gets
 	// more (https://docs.aws.amazon.com/lambda/latest/dg/configuration-memory.html).

@@ -19,6 +19,9 @@ type Functions interface {
 	// Serving returns the version that serves the function's qualifier now ("" means $LATEST). It refuses, as
 	// a *function.Error, a function that is not there or that is not ready.
 	Serving(ctx context.Context, id function.ID, qualifier string) (*function.Version, error)
+	// Reserved returns how many concurrent executions are kept for a function alone, ok being false if none are set, and
+	// how many are kept for functions of its account and region together. Every invocation asks.
+	Reserved(id function.ID) (own int, ok bool, all int)
 }
 
 // Environments lends execution environments.
@@ -40,8 +43,8 @@ type Invoker struct {
 
 	sampler sampler
 
-	mu       sync.Mutex // guards what follows
-	accounts map[account]*usage
+	mu     sync.Mutex // guards what follows
+	usages map[holder]*usage
 	// answered counts the invocations whose callers have their answers; settled is closed when there are none, and nil
 	// when nobody waits for that.
 	answered int
@@ -75,7 +78,7 @@ func (i *Invoker) Invoke(ctx context.Context, r *Request) (*Result, error) {
 		return nil, err
 	}
 	counters := i.counters(v)
-	slot, err := i.admit(account{r.ID.Account, r.ID.Region})
+	slot, err := i.admit(i.limitOf(r.ID))
 	if err != nil {
 		counters.Throttled()
 		return nil, err

@@ -31,6 +31,8 @@ func (functions) Serving(_ context.Context, id function.ID, _ string) (*function
 	return served, nil
 }
 
+func (functions) Reserved(function.ID) (own int, ok bool, all int) { return 0, false, 0 }
+
 // newInvoker runs a program in a pool of environments without walls.
 func newInvoker(t *testing.T, program environmenttest.Main, concurrency int) (*invoke.Invoker, *environmenttest.Log) {
 	driver, log := &environmenttest.Driver{Run: program}, &environmenttest.Log{}

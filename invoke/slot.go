@@ -11,10 +11,25 @@ import (
 // answered: a caller who invokes one event after the other never meets a limit of one.
 const slotPatience = 10 * time.Millisecond
 
-// account is what a concurrency limit belongs to.
-type account struct{ id, region string }
+// holder is what a concurrency limit belongs to: a function that has executions reserved, or, without a name, all that have
+// none of an account in one region.
+type holder struct{ account, region, function string }
 
-// usage is how much of an account's limit is used.
+// limit is how many executions a holder may have at once, and the reason that is given where there are more.
+type limit struct {
+	holder
+	executions int
+	reason     string
+}
+
+// Why an invocation is throttled
+// (https://docs.aws.amazon.com/lambda/latest/api/API_Invoke.html#API_Invoke_Errors).
+const (
+	accountLimit  = "ConcurrentInvocationLimitExceeded"
+	reservedLimit = "ReservedFunctionConcurrentInvocationLimitExceeded"
+)
+
+// usage is how much of a limit is used.
 type usage struct {
 	running int
 	// answered counts those of running whose callers have their answers.
@@ -27,17 +42,28 @@ type usage struct {
 type slot struct {
 	invoker *Invoker
 	usage   *usage
-	account account
+	holder  holder
 	isSoon  bool
 }
 
-// admit takes a concurrency slot, or throttles.
-func (i *Invoker) admit(a account) (*slot, error) {
-	limit := i.Concurrency
-	if limit == 0 {
-		limit = function.DefaultConcurrency
+// limitOf says which limit a function's invocations count against: what is reserved for it, which it may not exceed, or
+// what the account has left beside all that is reserved
+// (https://docs.aws.amazon.com/lambda/latest/dg/lambda-concurrency.html).
+func (i *Invoker) limitOf(id function.ID) limit {
+	own, reserved, all := i.Functions.Reserved(id)
+	if reserved {
+		return limit{holder{id.Account, id.Region, id.Name}, own, reservedLimit}
 	}
-	s, freed := i.tryAdmit(a, limit)
+	total := i.Concurrency
+	if total == 0 {
+		total = function.DefaultConcurrency
+	}
+	return limit{holder{id.Account, id.Region, ""}, total - all, accountLimit}
+}
+
+// admit takes a concurrency slot, or throttles.
+func (i *Invoker) admit(l limit) (*slot, error) {
+	s, freed := i.tryAdmit(l)
 	if s != nil {
 		return s, nil
 	}
@@ -47,31 +73,34 @@ func (i *Invoker) admit(a account) (*slot, error) {
 		select {
 		case <-freed:
 		case <-patience.C:
-			return nil, throttled()
+			return nil, throttled(l)
 		}
-		if s, freed = i.tryAdmit(a, limit); s != nil {
+		if s, freed = i.tryAdmit(l); s != nil {
 			return s, nil
 		}
 	}
-	return nil, throttled()
+	return nil, throttled(l)
 }
 
 // tryAdmit takes a slot if there is one. If one will be there soon, freed is closed then.
-func (i *Invoker) tryAdmit(a account, limit int) (s *slot, freed <-chan struct{}) {
+func (i *Invoker) tryAdmit(l limit) (s *slot, freed <-chan struct{}) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
-	if i.accounts == nil {
-		i.accounts = map[account]*usage{}
-	}
-	u := i.accounts[a]
+	u := i.usages[l.holder]
 	if u == nil {
+		if l.executions <= 0 {
+			return nil, nil
+		}
+		if i.usages == nil {
+			i.usages = map[holder]*usage{}
+		}
 		u = &usage{}
-		i.accounts[a] = u
+		i.usages[l.holder] = u
 	}
 	switch {
-	case u.running < limit:
+	case u.running < l.executions:
 		u.running++
-		return &slot{invoker: i, usage: u, account: a}, nil
+		return &slot{invoker: i, usage: u, holder: l.holder}, nil
 	case u.answered == 0:
 		return nil, nil
 	case u.freed == nil:
@@ -80,9 +109,9 @@ func (i *Invoker) tryAdmit(a account, limit int) (s *slot, freed <-chan struct{}
 	return nil, u.freed
 }
 
-func throttled() error {
+func throttled(l limit) error {
 	err := function.Errorf(function.ErrTooManyRequests, "Rate Exceeded.")
-	err.Reason = "ConcurrentInvocationLimitExceeded"
+	err.Reason = l.reason
 	return err
 }
 
@@ -109,7 +138,7 @@ func (s *slot) release() {
 		u.freed = nil
 	}
 	if u.running == 0 {
-		delete(s.invoker.accounts, s.account)
+		delete(s.invoker.usages, s.holder)
 	}
 }
 
