@@ -2,7 +2,11 @@ package daemon
 
 import (
 	"log/slog"
+	"net/http"
+	"net/url"
 	"time"
+
+	"github.com/google/go-containerregistry/pkg/authn"
 
 	"hotaru/gateway"
 )
@@ -48,6 +52,13 @@ type Config struct {
 	// Runtimes is "exact", or "nearest" to run the nearest installed version of a missing runtime's language.
 	// Default: exact.
 	Runtimes string
+	// BaseImages are container images that runtimes' roots are made of instead of the host, [RUNTIME=]IMAGE each; see
+	// image.ParseSource. One without a runtime is for all that have none of their own.
+	BaseImages []string
+	// RegistryKeychain has the credentials for registries of base images. Default: none.
+	RegistryKeychain authn.Keychain
+	// Proxy says how registries are reached. Default: directly.
+	Proxy func(*http.Request) (*url.URL, error)
 	// SearchPath are directories where interpreters are looked for first: the PATH of whoever serves.
 	SearchPath []string
 	// HomeDirs are home directories where version managers keep interpreters.

@@ -50,6 +50,9 @@ func (d *Daemon) openExecution(ctx context.Context) (err error) {
 	if err := d.driver.Sweep(ctx); err != nil {
 		return fmt.Errorf("daemon: remove what an earlier process left: %w", err)
 	}
+	if err := d.openBases(ctx); err != nil {
+		return err
+	}
 	d.inside = gateway.NewServer(nil, d.logger)
 	d.loopback.aws = d.inside
 	d.onClose(func(context.Context) error { return d.inside.Close() })

@@ -1,10 +1,12 @@
 package runtime
 
 import (
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"embed"
 	"encoding/hex"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -12,25 +14,51 @@ import (
 	"os/exec"
 	"path"
 	"path/filepath"
+	"strings"
 	"time"
 )
 
 //go:embed bootstrap
 var bootstraps embed.FS
 
-// compileScript compiles Python bootstraps ahead, under the names they will have inside: the main file beside
-// itself, because Python never caches the file it is started with, the others where it looks for them. No
-// start has to check dates or parse.
-const compileScript = `import py_compile, sys
-mode = py_compile.PycInvalidationMode.UNCHECKED_HASH
-for spec in sys.argv[1:]:
-    source, shown, target = spec.split("|")
-    py_compile.compile(source, target or None, shown, True, -1, mode)
+// compileScript compiles Python bootstraps ahead and prints them as JSON: arguments are the names of the sources, what
+// comes before them in the names that they will have inside, and, last, where the sources are. No start then has to
+// check dates or parse. The main file goes beside itself, because Python never caches the file it is started with.
+const compileScript = `import base64, importlib.util, json, marshal, sys
+names, shown, where = sys.argv[1].split(","), sys.argv[2], sys.argv[3]
+made = {}
+for name in names:
+    with open(where + "/" + name, "rb") as source:
+        text = source.read()
+    code = compile(text, shown + "/" + name, "exec", dont_inherit=True)
+    unchecked = (1).to_bytes(4, "little") + importlib.util.source_hash(text)
+    target = name + "c" if name == "` + pythonMain + `.py" else importlib.util.cache_from_source(name)
+    made[target] = base64.b64encode(importlib.util.MAGIC_NUMBER + unchecked + marshal.dumps(code)).decode()
+sys.stdout.write(json.dumps(made))
 `
+
+// compiler runs an interpreter and returns what it prints. It appends to args where the interpreter sees the directory
+// files.
+type compiler func(ctx context.Context, program string, args []string, files string) ([]byte, error)
+
+// onHost is the compiler for interpreters of the host.
+func onHost(ctx context.Context, program string, args []string, files string) ([]byte, error) {
+	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, program, append(args, files)...)
+	cmd.Env = []string{"LC_ALL=C.UTF-8"}
+	var failure bytes.Buffer
+	cmd.Stderr = &failure
+	out, err := cmd.Output()
+	if err != nil {
+		return nil, fmt.Errorf("%w: %s", err, failure.Bytes())
+	}
+	return out, nil
+}
 
 // installBootstrap writes the bootstrap of an interpreter under dir, once, and returns its directory. inside
 // is where the directory will be seen: it is in the names that stack traces show.
-func installBootstrap(ctx context.Context, dir string, in *Interpreter, inside string) (string, error) {
+func installBootstrap(ctx context.Context, dir string, in *Interpreter, inside string, compile compiler) (string, error) {
 	source := path.Join("bootstrap", string(in.Language))
 	entries, err := bootstraps.ReadDir(source)
 	if err != nil {
@@ -59,35 +87,43 @@ func installBootstrap(ctx context.Context, dir string, in *Interpreter, inside s
 		if in.Language != Python {
 			return nil
 		}
-		return compilePython(ctx, in, tmp, entries, inside)
+		return compilePython(ctx, in, tmp, entries, inside, compile)
 	})
 }
 
-func compilePython(ctx context.Context, in *Interpreter, dir string, entries []fs.DirEntry, inside string) error {
-	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
-	defer cancel()
-	args := []string{"-I", "-S", "-c", compileScript}
+func compilePython(ctx context.Context, in *Interpreter, dir string, entries []fs.DirEntry, inside string, compile compiler) error {
+	names := make([]string, 0, len(entries))
 	for _, entry := range entries {
-		target := ""
-		if entry.Name() == pythonMain+".py" {
-			target = filepath.Join(dir, pythonMain+".pyc")
+		names = append(names, entry.Name())
+	}
+	out, err := compile(ctx, in.Path, []string{"-I", "-S", "-c", compileScript, strings.Join(names, ","), inside}, dir)
+	made := map[string][]byte{}
+	if err == nil {
+		err = json.Unmarshal(out, &made)
+	}
+	if err == nil && len(made) != len(names) {
+		err = fmt.Errorf("%d files became %d", len(names), len(made))
+	}
+	if err != nil {
+		return fmt.Errorf("compile the bootstrap with %s: %w", in.Path, err)
+	}
+	cache := filepath.Join(dir, "__pycache__")
+	if err := os.Mkdir(cache, 0o755); err != nil {
+		return err
+	}
+	if err := os.Chmod(cache, 0o755); err != nil { // whatever the umask
+		return err
+	}
+	for name, content := range made {
+		base := strings.TrimPrefix(name, "__pycache__/")
+		if strings.ContainsAny(base, "/\\") || !strings.HasSuffix(base, ".pyc") {
+			return fmt.Errorf("compile the bootstrap with %s: it makes %.100q", in.Path, name)
 		}
-		args = append(args, filepath.Join(dir, entry.Name())+"|"+path.Join(inside, entry.Name())+"|"+target)
-	}
-	cmd := exec.CommandContext(ctx, in.Path, args...)
-	cmd.Env = []string{"LC_ALL=C.UTF-8"}
-	if out, err := cmd.CombinedOutput(); err != nil {
-		return fmt.Errorf("compile the bootstrap with %s: %w: %s", in.Path, err, out)
-	}
-	return filepath.WalkDir(dir, func(path string, entry fs.DirEntry, err error) error {
-		if err != nil {
+		if err := writeFile(filepath.Join(dir, name), content, 0o644); err != nil {
 			return err
 		}
-		if entry.IsDir() {
-			return os.Chmod(path, 0o755) //nolint:gosec // a directory of ours, mode 0700, that nobody else can reach yet
-		}
-		return os.Chmod(path, 0o644) //nolint:gosec // as above
-	})
+	}
+	return nil
 }
 
 // buildOnce returns dir/name, which build fills if it is not there yet. Whoever comes first wins: what is

@@ -17,11 +17,18 @@ import (
 )
 
 // fake installs a program that says it is an interpreter, under dir/bin, and counts in dir/asked how often it
-// was asked.
+// was asked. Asked to compile, it makes empty files.
 func fake(t *testing.T, dir, name, version string) {
 	t.Helper()
 	program := filepath.Join(dir, "bin", name)
-	write(t, program, fmt.Sprintf("#!/bin/sh\necho x >> %s/asked\necho '{\"version\":%q,\"path\":%q,\"prefix\":%q}'\n", dir, version, program, dir))
+	write(t, program, fmt.Sprintf(`#!/bin/sh
+if [ -n "$5" ]; then
+	echo "$5" | sed 's/[^,]*/"&c":""/g; s/^/{/; s/$/}/'
+	exit
+fi
+echo x >> %s/asked
+echo '{"version":%q,"path":%q,"prefix":%q}'
+`, dir, version, program, dir))
 	if err := os.Chmod(program, 0o755); err != nil {
 		t.Fatal(err)
 	}

@@ -80,11 +80,7 @@ func identity(language Language, program string) (string, error) {
 func run(ctx context.Context, language Language, program string) *Interpreter {
 	ctx, cancel := context.WithTimeout(ctx, probeTimeout)
 	defer cancel()
-	args := []string{"-I", "-S", "-c", pythonProbe}
-	if language == NodeJS {
-		args = []string{"-e", nodeProbe}
-	}
-	cmd := exec.CommandContext(ctx, program, args...)
+	cmd := exec.CommandContext(ctx, program, probeArgs(language)...)
 	cmd.Env = []string{}
 	cmd.Dir = "/"
 	cmd.WaitDelay = time.Second
@@ -93,8 +89,21 @@ func run(ctx context.Context, language Language, program string) *Interpreter {
 	if err := cmd.Run(); err != nil || out.Len() > 64*1024 {
 		return nil
 	}
+	return parseProbe(language, out.Bytes())
+}
+
+// probeArgs have an interpreter of a language say what it is.
+func probeArgs(language Language) []string {
+	if language == NodeJS {
+		return []string{"-e", nodeProbe}
+	}
+	return []string{"-I", "-S", "-c", pythonProbe}
+}
+
+// parseProbe reads what an interpreter says of itself; nil if it is none.
+func parseProbe(language Language, out []byte) *Interpreter {
 	in := &Interpreter{Language: language}
-	if json.Unmarshal(out.Bytes(), in) != nil || in.Version == "" || !filepath.IsAbs(in.Path) {
+	if json.Unmarshal(out, in) != nil || in.Version == "" || !filepath.IsAbs(in.Path) {
 		return nil
 	}
 	in.Language = language

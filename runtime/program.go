@@ -82,12 +82,15 @@ type Options struct {
 // Program returns how to start the runtime.
 func (r *Runtime) Program(opt Options) Program {
 	host := opt.TaskRoot != ""
-	at := places{task: TaskRoot, layers: LayerRoot, runtime: runtimeDir, prefix: langDir}
-	if r.Interpreter != nil && (host || r.Interpreter.inUsr()) {
+	at := places{task: TaskRoot, layers: LayerRoot, runtime: runtimeDir, bootstrap: runtimeDir, prefix: langDir}
+	if r.Interpreter != nil && (host || r.base != nil || r.Interpreter.inUsr()) {
 		at.prefix = r.Interpreter.Prefix
 	}
-	if host {
-		at.task, at.layers, at.runtime = opt.TaskRoot, opt.LayerRoot, r.bootstrap
+	switch {
+	case host:
+		at.task, at.layers, at.runtime, at.bootstrap = opt.TaskRoot, opt.LayerRoot, r.bootstrap, r.bootstrap
+	case r.base != nil:
+		at.bootstrap = baseBootstrap
 	}
 	p := Program{Dir: at.task, Env: r.environment(at, host), Description: r.description(), VersionID: r.VersionID()}
 	if !host {
@@ -108,10 +111,10 @@ func (r *Runtime) Program(opt Options) Program {
 	case Python:
 		// -S: the bootstrap does of site what is needed, without looking through every installed package.
 		// -B: code is read-only, or the host's own.
-		p.Args = []string{p.Path, "-S", "-B", filepath.Join(at.runtime, pythonMain+".pyc")}
+		p.Args = []string{p.Path, "-S", "-B", filepath.Join(at.bootstrap, pythonMain+".pyc")}
 	case NodeJS:
 		p.Args = append([]string{p.Path}, heapLimits(opt.MemoryMB)...)
-		p.Args = append(p.Args, filepath.Join(at.runtime, "bootstrap.js"))
+		p.Args = append(p.Args, filepath.Join(at.bootstrap, "bootstrap.js"))
 	}
 	return p
 }
@@ -126,7 +129,7 @@ func (p Program) Wrap(wrapper string) Program {
 }
 
 // places are where a program sees things.
-type places struct{ task, layers, runtime, prefix string }
+type places struct{ task, layers, runtime, bootstrap, prefix string }
 
 // heapLimits leave an interpreter's heap a little less than the function's memory, so that it collects its
 // garbage before the kernel kills it.
@@ -147,7 +150,7 @@ func (r *Runtime) environment(at places, host bool) []string {
 		libraries = append([]string{at.prefix + "/lib"}, libraries...)
 	}
 	env := []string{
-		"LANG=" + r.catalog.locale(),
+		"LANG=" + r.locale(),
 		"TZ=:UTC",
 		"PATH=" + path,
 		"LD_LIBRARY_PATH=" + strings.Join(libraries, ":"),
@@ -180,6 +183,9 @@ func (r *Runtime) environment(at places, host bool) []string {
 			env = append(env, "NODE_EXTRA_CA_CERTS=/"+anchor) // older ones: see trust.js of the bootstrap
 		}
 	}
+	if r.base != nil {
+		env = r.base.imageEnv(env)
+	}
 	return env
 }
 
@@ -198,6 +204,10 @@ func (r *Runtime) description() string {
 
 // VersionID is the last part of the runtime version's ARN: it changes with the interpreter and the bootstrap.
 func (r *Runtime) VersionID() string {
-	sum := sha256.Sum256([]byte(r.ID + "\n" + filepath.Base(r.bootstrap) + "\n" + filepath.Base(r.skeleton)))
+	root := filepath.Base(r.skeleton)
+	if r.base != nil {
+		root = r.base.Key
+	}
+	sum := sha256.Sum256([]byte(r.ID + "\n" + filepath.Base(r.bootstrap) + "\n" + root))
 	return hex.EncodeToString(sum[:])
 }

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 	"sync"
+
+	"hotaru/sandbox"
 )
 
 // Catalog knows what this machine can run. It is safe for concurrent use; it looks at the machine when it is
@@ -19,6 +21,11 @@ type Catalog struct {
 	// CA is a certificate authority, as PEM, that programs inside a sandbox trust beside the host's; empty means the
 	// host's alone.
 	CA []byte
+	// Bases are base images by the identifier of the runtime that they are for; "" is for every other. A runtime
+	// without one has a root that is assembled from the host.
+	Bases map[string]*Base
+	// Driver runs programs of base images; it is needed if there are any, and must isolate files.
+	Driver sandbox.Driver
 	// Nearest lets a version that is not installed be served by the nearest one of the same language that is.
 	Nearest bool
 
@@ -58,8 +65,9 @@ type Runtime struct {
 	Interpreter *Interpreter
 
 	catalog   *Catalog
+	base      *Base  // nil: the root is assembled from the host
 	bootstrap string // the directory with its bootstrap; empty for a custom runtime
-	skeleton  string // the directory of its root
+	skeleton  string // the directory of a root from the host
 }
 
 // Resolve returns the runtime for an identifier. One that Lambda knows and this machine cannot run is a
@@ -99,38 +107,60 @@ func (c *Catalog) found(id string) *Runtime {
 
 func (c *Catalog) resolve(ctx context.Context, info Info) (*Runtime, error) {
 	c.once.Do(func() { c.prober = &prober{file: filepath.Join(c.StateDir, "interpreters.json")} })
-	skeleton, err := c.skeleton()
-	if err != nil {
-		return nil, err
+	r := &Runtime{Info: info, catalog: c, base: c.base(info.ID)}
+	if r.base == nil {
+		var err error
+		if r.skeleton, err = c.skeleton(); err != nil {
+			return nil, err
+		}
 	}
-	r := &Runtime{Info: info, catalog: c, skeleton: skeleton}
 	if info.Language == Provided {
 		return r, nil
 	}
 	if !hasBootstrap(info) {
 		return nil, &MissingError{Info: info}
 	}
-	exact := func(in *Interpreter) bool { return serves(in.Version, info.Version) }
-	r.Interpreter, err = c.find(ctx, info.Language, programs(info.Language, info.Version), exact)
-	if err != nil {
+	if err := c.choose(ctx, r); err != nil {
 		return nil, err
 	}
-	if r.Interpreter == nil && c.Nearest {
-		if r.Interpreter, err = c.nearest(ctx, info); err != nil {
-			return nil, err
-		}
-		if r.Interpreter != nil {
-			r.Warning = fmt.Sprintf("%s is not installed here: %s %s serves it", info.ID, info.Language, r.Interpreter.Version)
+	shown, compile := runtimeDir, compiler(onHost)
+	if r.base != nil {
+		shown = baseBootstrap
+		compile = func(ctx context.Context, program string, args []string, files string) ([]byte, error) {
+			return c.inside(ctx, r.base, program, append(args, LayerRoot), files)
 		}
 	}
-	if r.Interpreter == nil {
-		return nil, &MissingError{Info: info, Mend: c.mend(info)}
-	}
-	r.bootstrap, err = installBootstrap(ctx, filepath.Join(c.StateDir, "bootstraps"), r.Interpreter, runtimeDir)
+	var err error
+	r.bootstrap, err = installBootstrap(ctx, filepath.Join(c.StateDir, "bootstraps"), r.Interpreter, shown, compile)
 	if err != nil {
 		return nil, err
 	}
 	return r, nil
+}
+
+// choose finds the interpreter that serves a runtime.
+func (c *Catalog) choose(ctx context.Context, r *Runtime) (err error) {
+	if r.base != nil {
+		if r.Interpreter, err = c.inBase(ctx, r.base, r.Info); err != nil {
+			return fmt.Errorf("runtime: base image %s: %w", r.base.Name, err)
+		}
+	} else {
+		exact := func(in *Interpreter) bool { return serves(in.Version, r.Info.Version) }
+		r.Interpreter, err = c.find(ctx, r.Language, programs(r.Language, r.Info.Version), exact)
+		if err == nil && r.Interpreter == nil && c.Nearest {
+			r.Interpreter, err = c.nearest(ctx, r.Info)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	if r.Interpreter == nil {
+		return &MissingError{Info: r.Info, Mend: c.mend(r.Info, r.base)}
+	}
+	if !serves(r.Interpreter.Version, r.Info.Version) {
+		r.Warning = fmt.Sprintf("%s is not installed here: %s %s serves it", r.ID, r.Language, r.Interpreter.Version)
+	}
+	return nil
 }
 
 // hasBootstrap says whether a runtime is of a language and version that our bootstraps serve.
@@ -174,12 +204,15 @@ func (c *Catalog) nearest(ctx context.Context, info Info) (*Interpreter, error) 
 }
 
 // mend says how to get a runtime that is missing.
-func (c *Catalog) mend(info Info) string {
+func (c *Catalog) mend(info Info, base *Base) string {
 	var how string
-	switch info.Language {
-	case Python:
+	switch {
+	case base != nil:
+		how = fmt.Sprintf("base image %s has none in %s: give %s one of its own, --base-image=%s=IMAGE", base.Name,
+			strings.Join(insideDirs, ", "), info.ID, info.ID)
+	case info.Language == Python:
 		how = fmt.Sprintf("install Python %[1]s (Debian: apt-get install python%[1]s, or pyenv install %[1]s)", info.Version)
-	case NodeJS:
+	case info.Language == NodeJS:
 		how = fmt.Sprintf("install Node.js %[1]s (nvm install %[1]s, or the packages of nodejs.org)", info.Version)
 	}
 	if !c.Nearest {

@@ -26,6 +26,14 @@ const services = "ftp\t21/tcp\nssh\t22/tcp\nsmtp\t25/tcp\tmail\ndomain\t53/tcp\n
 	"ldap\t389/tcp\nhttps\t443/tcp\nhttps\t443/udp\nsyslog\t514/udp\nsubmission\t587/tcp\nldaps\t636/tcp\nmysql\t3306/tcp\n" +
 	"postgresql\t5432/tcp\namqp\t5672/tcp\nredis\t6379/tcp\n"
 
+// What a root of any kind says: the user inside is who it is on Lambda, and names are ours to resolve.
+const (
+	passwdUser = "sbx_user1051:x:993:990::/home/sbx_user1051:/sbin/nologin\n"
+	groupUser  = "sbx_user1051:x:990:\n"
+	hosts      = "127.0.0.1\tlocalhost\n::1\tlocalhost\n"
+	resolvConf = "nameserver 127.0.0.1\noptions timeout:2 attempts:2\n"
+)
+
 const openssl = "[req]\ndistinguished_name = subject\n[subject]\n"
 
 // caBundles are where systems keep all certificate authorities in one file.
@@ -67,12 +75,11 @@ func (c *Catalog) layout() []node {
 		nodes = append(nodes, node{path: dir, mode: fs.ModeDir | fs.ModeSticky | 0o777})
 	}
 	for path, content := range map[string]string{
-		// The user inside is who it is on Lambda.
-		"etc/passwd":        "root:x:0:0:root:/root:/sbin/nologin\nnobody:x:65534:65534:nobody:/:/sbin/nologin\nsbx_user1051:x:993:990::/home/sbx_user1051:/sbin/nologin\n",
-		"etc/group":         "root:x:0:\nnobody:x:65534:\nsbx_user1051:x:990:\n",
+		"etc/passwd":        "root:x:0:0:root:/root:/sbin/nologin\nnobody:x:65534:65534:nobody:/:/sbin/nologin\n" + passwdUser,
+		"etc/group":         "root:x:0:\nnobody:x:65534:\n" + groupUser,
 		"etc/nsswitch.conf": "passwd: files\ngroup: files\nhosts: files dns\nservices: files\nprotocols: files\nnetworks: files\n",
-		"etc/hosts":         "127.0.0.1\tlocalhost sandbox.localdomain sandbox\n::1\tlocalhost\n",
-		"etc/resolv.conf":   "nameserver 127.0.0.1\noptions timeout:2 attempts:2\n",
+		"etc/hosts":         hosts,
+		"etc/resolv.conf":   resolvConf,
 		bundle:              hostBundle() + string(c.CA),
 		"etc/ld.so.conf":    "/usr/local/lib\n",
 		"etc/timezone":      "UTC\n",
@@ -176,6 +183,13 @@ func (n node) make(root string) error {
 
 // root is the root file system that the runtime's program needs.
 func (r *Runtime) root() sandbox.Root {
+	if r.base != nil {
+		root := r.base.Root
+		if r.Interpreter != nil {
+			root.Binds = append(slices.Clone(root.Binds), sandbox.Bind{Source: r.bootstrap, Target: baseBootstrap})
+		}
+		return root
+	}
 	root := sandbox.Root{Dir: r.skeleton, Binds: []sandbox.Bind{{Source: "/usr", Target: "/usr"}}}
 	bind := func(source, target string) {
 		root.Binds = append(root.Binds, sandbox.Bind{Source: source, Target: target})
@@ -202,11 +216,22 @@ func (r *Runtime) root() sandbox.Root {
 	return root
 }
 
-// locale is Lambda's locale where the host has it, else the one with the same characters that every C library
-// has: a locale that is missing makes programs fall back to ASCII.
+// fallback is the locale with the same characters as Lambda's that every C library has.
+const fallback = "C.UTF-8"
+
+// locale is the host's, unless there is a base image: what locales that has it says itself.
+func (r *Runtime) locale() string {
+	if r.base != nil {
+		return fallback
+	}
+	return r.catalog.locale()
+}
+
+// locale is Lambda's locale where the host has it, else the fallback: a locale that is missing makes programs fall back
+// to ASCII.
 func (c *Catalog) locale() string {
 	c.localeOnce.Do(func() {
-		c.localeName = "C.UTF-8"
+		c.localeName = fallback
 		archive, _ := os.ReadFile("/usr/lib/locale/locale-archive") // often there is none
 		if isDirectory("/usr/lib/locale/en_US.utf8") || bytes.Contains(archive, []byte("en_US.utf8\x00")) {
 			c.localeName = "en_US.UTF-8"

@@ -5,11 +5,14 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/http"
 	"os"
 	"os/signal"
 	"path/filepath"
 	"syscall"
 	"time"
+
+	"github.com/google/go-containerregistry/pkg/authn"
 
 	"hotaru/daemon"
 )
@@ -32,6 +35,7 @@ type serveCommand struct {
 	DiskBandwidth          int64         `help:"How many MiB a second one execution environment may read from disks, and how many it may write; 0 is no limit." default:"256" env:"HOTARU_DISK_BANDWIDTH"`
 	AWSNames               string        `help:"Who answers when a function calls AWS by name, *.amazonaws.com: hotaru, or whoever does outside (real)." name:"aws-names" default:"hotaru" enum:"hotaru,real" env:"HOTARU_AWS_NAMES"`
 	Runtimes               string        `help:"For a runtime that is not installed: exact refuses it, nearest runs the nearest version of its language." default:"exact" enum:"exact,nearest" env:"HOTARU_RUNTIMES"`
+	BaseImage              []string      `help:"A container image whose files functions see instead of the host's, [RUNTIME=]IMAGE: a directory of OCI's layout or a tar file of docker save, whose path starts with / or ., or a registry's reference; repeatable." name:"base-image" env:"HOTARU_BASE_IMAGE" placeholder:"IMAGE"`
 	InsecureAnyCredentials bool          `help:"Accept every access key and signature, as emulators do. For migration only: whoever reaches the port is root."`
 	DrainTimeout           time.Duration `help:"How long running invocations may take to end after SIGTERM." default:"15m"`
 	LogFormat              string        `help:"The daemon's own log: text or json." default:"text" enum:"text,json"`
@@ -85,6 +89,7 @@ func (c serveCommand) Run() error {
 		Account: c.Account, Region: c.Region, Sandbox: c.Sandbox,
 		DiskReserve: c.DiskReserve << 20, DiskBandwidth: bandwidth,
 		AWSNames: c.AWSNames, Runtimes: c.Runtimes, InsecureAnyCredentials: c.InsecureAnyCredentials,
+		BaseImages: c.BaseImage, RegistryKeychain: authn.DefaultKeychain, Proxy: http.ProxyFromEnvironment,
 		SearchPath: filepath.SplitList(os.Getenv("PATH")), HomeDirs: homes(), Logger: logger,
 	})
 	if err != nil {

@@ -35,7 +35,7 @@ func (s *Store) kind(additions []Addition) string {
 	sum := sha256.New()
 	fmt.Fprintln(sum, s.options.EROFS)
 	for _, a := range additions {
-		fmt.Fprintf(sum, "%q %o %q %t %t\n", a.Path, a.Dir, a.Content, a.Append, a.Present)
+		fmt.Fprintf(sum, "%q %o %q %q %t\n", a.Path, a.Dir, a.After, a.Content, a.Present)
 	}
 	return hex.EncodeToString(sum.Sum(nil))
 }

@@ -166,7 +166,8 @@ func TestAdditions(t *testing.T) {
 		}
 	}
 	root, err := s.Root(t.Context(), source(t, path), []Addition{
-		{Path: "/d", Dir: 0o755}, {Path: "/", Dir: 0o755}, {Path: "/bundle", Content: []byte("ours\n"), Append: true}, {Path: "/to", Content: []byte("linked"), Append: true},
+		{Path: "/d", Dir: 0o755}, {Path: "/", Dir: 0o755}, {Path: "/bundle", After: []string{"/none", "/d", "/loop/x", "/bundle"}, Content: []byte("ours\n")},
+		{Path: "/to", After: []string{"/to"}, Content: []byte("linked")}, {Path: "/loop/x", Content: []byte("x"), Present: true},
 	})
 	must(t, err)
 	want := map[string]string{"d": "d750", "bundle": "f644 theirs\nours\n", "to": "l elsewhere/bundle", "loop": "l loop", "elsewhere": "d755", "elsewhere/bundle": "f644 linked"}
