@@ -25,6 +25,8 @@ import (
 // options bound the run.
 type options struct {
 	cold, warm, bare int
+	// sandboxes are made and destroyed one after the other, alive at once.
+	sandboxes, alive int
 	memoryMB         int
 	out              string
 }
@@ -34,6 +36,8 @@ func main() {
 	flag.IntVar(&o.cold, "cold", 40, "cold starts to measure per runtime")
 	flag.IntVar(&o.warm, "warm", 2000, "warm invokes to measure per runtime")
 	flag.IntVar(&o.bare, "bare", 40, "starts of the bare interpreter to measure")
+	flag.IntVar(&o.sandboxes, "sandboxes", 200, "sandboxes to make and destroy per driver")
+	flag.IntVar(&o.alive, "alive", 1000, "sandboxes to have at once per driver")
 	flag.IntVar(&o.memoryMB, "memory", 256, "memory size of the functions in MB")
 	flag.StringVar(&o.out, "out", "bench/out/latest.json", "where the results go")
 	flag.Parse()
@@ -82,6 +86,9 @@ func run(ctx context.Context, o options) (err error) {
 	}
 	report := newReport(o)
 	if report.Wire, err = measureWire(ctx); err != nil {
+		return err
+	}
+	if report.Sandboxes, err = measureSandboxes(ctx, os.Stdout, o.sandboxes, o.alive); err != nil {
 		return err
 	}
 	for i, f := range functions {

@@ -18,6 +18,8 @@ type Report struct {
 	MemoryMB int       `json:"memoryMB"`
 	Rows     []Row     `json:"rows"`
 	Wire     []WireRow `json:"wire"`
+	// Sandboxes has a row for each driver.
+	Sandboxes []SandboxRow `json:"sandboxes"`
 }
 
 // Row is one runtime.
@@ -74,6 +76,9 @@ func (r *Report) write(w io.Writer, path string) error {
 			row.WarmWhole.P50, row.WarmWhole.P99)
 	}
 	if err := writeWire(w, r.Wire); err != nil {
+		return err
+	}
+	if err := writeSandboxes(w, r.Sandboxes); err != nil {
 		return err
 	}
 	_, err = fmt.Fprintf(w, "Milliseconds, %d CPUs, %d MB, client on the same machine, signed requests.\n\n%s\nKept in %s.\n",

@@ -41,7 +41,7 @@ type Config struct {
 	// Sandbox names the driver: "auto", "namespace" or "process". Default: auto.
 	Sandbox string
 	// DiskReserve is how many bytes of the data directory's disk functions leave free: with less, every /tmp is full.
-	// Default: 1 GiB, or a twentieth of a small disk.
+	// Default: 4 GiB, or a twentieth of a disk below 80 GiB.
 	DiskReserve int64
 	// DiskBandwidth is how many bytes a second one environment may read from disks, and how many it may write.
 	// Default: 256 MiB. Negative: as many as the disk gives.

@@ -31,7 +31,7 @@ type serveCommand struct {
 	Account                string        `help:"The twelve-digit account of the root credential." default:"000000000000" env:"HOTARU_ACCOUNT"`
 	Region                 string        `help:"The region that hotaru env prints." default:"us-east-1" env:"HOTARU_REGION"`
 	Sandbox                string        `help:"How functions are isolated: auto, namespace, or process (not at all)." default:"auto" enum:"auto,namespace,process" env:"HOTARU_SANDBOX"`
-	DiskReserve            int64         `help:"How many MiB of the data directory's disk functions leave free: with less, every /tmp is full." default:"1024" env:"HOTARU_DISK_RESERVE"`
+	DiskReserve            int64         `help:"How many MiB of the data directory's disk functions leave free: with less, every /tmp is full. By default 4096, or a twentieth of a small disk." env:"HOTARU_DISK_RESERVE"`
 	DiskBandwidth          int64         `help:"How many MiB a second one execution environment may read from disks, and how many it may write; 0 is no limit." default:"256" env:"HOTARU_DISK_BANDWIDTH"`
 	AWSNames               string        `help:"Who answers when a function calls AWS by name, *.amazonaws.com: hotaru, or whoever does outside (real)." name:"aws-names" default:"hotaru" enum:"hotaru,real" env:"HOTARU_AWS_NAMES"`
 	Runtimes               string        `help:"For a runtime that is not installed: exact refuses it, nearest runs the nearest version of its language." default:"exact" enum:"exact,nearest" env:"HOTARU_RUNTIMES"`
@@ -56,7 +56,7 @@ func (c serveCommand) Validate() error {
 		return errors.New("--max-connections is at least 1")
 	case c.MaxBodyMemory < minBodyMemory:
 		return fmt.Errorf("--max-body-memory is at least %d, so that the largest body has room", minBodyMemory)
-	case c.DiskReserve < minDiskReserve:
+	case c.DiskReserve != 0 && c.DiskReserve < minDiskReserve:
 		return fmt.Errorf("--disk-reserve is at least %d, so that the store has room", minDiskReserve)
 	case c.DiskBandwidth < 0:
 		return errors.New("--disk-bandwidth is not negative")

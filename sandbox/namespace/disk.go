@@ -26,16 +26,17 @@ type tmp struct {
 	dir   string
 }
 
-func (d *Driver) makeTmp(ctx context.Context, id string, bytes int64, user int) (tmp, error) {
-	if bytes > 0 && d.images != nil {
-		made, err := d.images.Make(ctx, bytes, user)
-		if err != nil {
-			return tmp{}, fmt.Errorf("sandbox: /tmp: %w", err)
-		}
-		return tmp{image: made}, nil
+func (b *box) makeTmp(ctx context.Context, spec *sandbox.Spec) (err error) {
+	d := b.driver
+	user := d.numbers.userID(b.number)
+	if spec.Limits.TmpBytes == 0 || d.images == nil {
+		b.tmp.dir, err = d.state.makeTmp(b.id, user)
+		return err
 	}
-	dir, err := d.state.makeTmp(id, user)
-	return tmp{dir: dir}, err
+	if b.tmp.image, err = d.images.Make(ctx, spec.Limits.TmpBytes, user); err != nil {
+		return fmt.Errorf("sandbox: /tmp: %w", err)
+	}
+	return nil
 }
 
 // limitDisk holds a sandbox to its rate on its image and on the disks of everything that it sees. Code that is

@@ -116,10 +116,11 @@ func (g *guard) admit(i *Image) error {
 		}
 	}
 	g.images[i] = struct{}{}
-	if g.slack -= i.size; g.slack < 0 && !g.strict {
+	enough := g.slack >= 0
+	if g.slack -= i.size; enough && g.slack < 0 { // it may be looking away for long
 		select {
 		case g.wake <- struct{}{}:
-		default: // it looks anyway
+		default:
 		}
 	}
 	return nil

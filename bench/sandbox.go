@@ -1,0 +1,179 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+
+	"hotaru/sandbox"
+	"hotaru/sandbox/namespace"
+	"hotaru/sandbox/process"
+)
+
+// SandboxRow is what a driver's sandboxes cost, each with limits and listeners as an environment has them and
+// nothing running in it but the driver's own init. Times are in milliseconds.
+type SandboxRow struct {
+	Driver  string  `json:"driver"`
+	Create  Summary `json:"create"`
+	Destroy Summary `json:"destroy"`
+	// Alive is how many there were at once, AliveTime how long it took to make them, one after the other, and
+	// AliveLast the last hundred of them: what each costs when there are that many.
+	Alive     int     `json:"alive"`
+	AliveTime float64 `json:"aliveTime"`
+	AliveLast Summary `json:"aliveLast"`
+	// AliveKB is how much less memory the machine has with them, for each, in KiB.
+	AliveKB int64 `json:"aliveKB"`
+	// Teardown is how long it took to destroy them all.
+	Teardown float64 `json:"teardown"`
+}
+
+// sandboxDrivers are the measured ones. One that does not work here is left out, and that is said.
+func sandboxDrivers() []sandboxDriver {
+	quiet := slog.New(slog.DiscardHandler)
+	return []sandboxDriver{
+		{"namespace", func(dir string) (sandbox.Driver, error) {
+			return namespace.New(namespace.Config{StateDir: dir, Log: quiet})
+		}},
+		{"process", func(string) (sandbox.Driver, error) { return process.New(quiet), nil }},
+	}
+}
+
+type sandboxDriver struct {
+	name string
+	open func(dir string) (sandbox.Driver, error)
+}
+
+// measureSandboxes makes a row for each driver.
+func measureSandboxes(ctx context.Context, w io.Writer, one, many int) ([]SandboxRow, error) {
+	root, remove, err := sandboxRoot()
+	if err != nil {
+		return nil, err
+	}
+	defer remove()
+	var rows []SandboxRow
+	for _, d := range sandboxDrivers() {
+		driver, err := d.open(filepath.Join(filepath.Dir(root.Dir), d.name))
+		if err != nil {
+			fmt.Fprintf(w, "no figures of the %s driver: %v\n", d.name, err)
+			continue
+		}
+		row, err := measureDriver(ctx, driver, root, one, many)
+		if err != nil {
+			return nil, fmt.Errorf("%s driver: %w", d.name, errors.Join(err, driver.Close()))
+		}
+		rows = append(rows, row)
+	}
+	return rows, nil
+}
+
+// measureDriver ends with the driver closed.
+func measureDriver(ctx context.Context, driver sandbox.Driver, root sandbox.Root, one, many int) (SandboxRow, error) {
+	row := SandboxRow{Driver: driver.Name(), Alive: many}
+	create := func(n int) (sandbox.Sandbox, time.Duration, error) {
+		began := time.Now()
+		box, err := driver.Create(ctx, sandboxSpec(root, n))
+		return box, time.Since(began), err
+	}
+	var creates, destroys []time.Duration
+	for n := range one + warmUp {
+		box, took, err := create(n)
+		if err != nil {
+			return row, err
+		}
+		began := time.Now()
+		if err := box.Destroy(ctx); err != nil {
+			return row, err
+		}
+		if n >= warmUp {
+			creates, destroys = append(creates, took), append(destroys, time.Since(began))
+		}
+	}
+	row.Create, row.Destroy = summarize(creates), summarize(destroys)
+
+	before, err := availableKB()
+	if err != nil {
+		return row, err
+	}
+	began := time.Now()
+	creates = creates[:0]
+	for n := range many {
+		_, took, err := create(n)
+		if err != nil {
+			return row, fmt.Errorf("sandbox %d of %d: %w", n, many, err)
+		}
+		creates = append(creates, took)
+	}
+	row.AliveTime = milliseconds(time.Since(began))
+	row.AliveLast = summarize(creates[max(0, many-100):])
+	after, err := availableKB()
+	if err != nil {
+		return row, err
+	}
+	row.AliveKB = (before - after) / int64(many)
+	began = time.Now()
+	if err := driver.Close(); err != nil {
+		return row, err
+	}
+	row.Teardown = milliseconds(time.Since(began))
+	return row, nil
+}
+
+func milliseconds(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }
+
+// sandboxSpec is a sandbox as an environment of 128 MB begins: its share of the CPU comes with the end of Init.
+func sandboxSpec(root sandbox.Root, n int) sandbox.Spec {
+	return sandbox.Spec{
+		ID: fmt.Sprint("bench-", n), Root: root,
+		Limits: sandbox.Limits{MemoryBytes: 128 << 20, TmpBytes: 512 << 20, DiskBytesPerSecond: 256 << 20},
+		Listen: []string{"127.0.0.1:9001", "127.0.0.1:4566", "127.0.0.1:443", "127.0.0.1:80"}, ListenPacket: []string{"127.0.0.1:53"},
+	}
+}
+
+// sandboxRoot makes a root of the host's /usr. remove removes it, and the drivers' state beside it.
+func sandboxRoot() (root sandbox.Root, remove func(), err error) {
+	dir, err := os.MkdirTemp("", "hotaru-bench-")
+	if err != nil {
+		return sandbox.Root{}, nil, err
+	}
+	remove = func() { _ = os.RemoveAll(dir) }
+	dir = filepath.Join(dir, "root")
+	for _, path := range []string{"proc", "dev", "tmp", "usr"} {
+		if err := os.MkdirAll(filepath.Join(dir, path), 0o755); err != nil {
+			remove()
+			return sandbox.Root{}, nil, err
+		}
+	}
+	return sandbox.Root{Dir: dir, Binds: []sandbox.Bind{{Source: "/usr", Target: "/usr"}}}, remove, nil
+}
+
+// availableKB is how much memory programs could still have, caches given back.
+func availableKB() (int64, error) {
+	content, err := os.ReadFile("/proc/meminfo")
+	if err != nil {
+		return 0, err
+	}
+	for line := range strings.Lines(string(content)) {
+		if fields := strings.Fields(line); len(fields) == 3 && fields[0] == "MemAvailable:" {
+			return strconv.ParseInt(fields[1], 10, 64)
+		}
+	}
+	return 0, errors.New("/proc/meminfo has no MemAvailable")
+}
+
+func writeSandboxes(w io.Writer, rows []SandboxRow) error {
+	table := "| sandboxes | create p50 / p99 | destroy p50 / p99 | alive | to make them | the last hundred p50 / p99 | KiB each | teardown |\n" +
+		"|---|---|---|---|---|---|---|---|\n"
+	for _, r := range rows {
+		table += fmt.Sprintf("| %s | %.2f / %.2f | %.2f / %.2f | %d | %.0f | %.2f / %.2f | %d | %.0f |\n", r.Driver,
+			r.Create.P50, r.Create.P99, r.Destroy.P50, r.Destroy.P99, r.Alive, r.AliveTime, r.AliveLast.P50, r.AliveLast.P99, r.AliveKB, r.Teardown)
+	}
+	_, err := fmt.Fprintln(w, table)
+	return err
+}
