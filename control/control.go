@@ -80,6 +80,7 @@ func (l *Lambda) Handlers() lambda.Handlers {
 		DeleteFunction:              l.DeleteFunction,
 		ListFunctions:               l.ListFunctions,
 		Invoke:                      l.Invoke,
+		InvokeWithResponseStream:    l.InvokeWithResponseStream,
 
 		PublishVersion:         l.PublishVersion,
 		ListVersionsByFunction: l.ListVersionsByFunction,

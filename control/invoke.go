@@ -22,49 +22,61 @@ func (l *Lambda) Invoke(ctx context.Context, in *lambda.InvocationRequest) (*lam
 	if in.DurableExecutionName != nil {
 		return nil, notBuilt("DurableExecutionName")
 	}
-	if in.TenantId != nil {
-		return nil, invalid("The invoked function is not enabled with tenancy configuration. Remove the tenant ID from " +
-			"your request and try again.")
+	if value(in.InvocationType) == "Event" {
+		return nil, notBuilt("Invoke with InvocationType Event")
 	}
-	if err := checkPayload(in.Payload); err != nil {
-		return nil, err
-	}
-	clientContext, err := decodeClientContext(value(in.ClientContext))
+	request, err := newInvocation(t, in.Payload, in.ClientContext, in.TenantId, in.LogType)
 	if err != nil {
 		return nil, err
 	}
-	switch value(in.InvocationType) {
-	case "DryRun":
+	if value(in.InvocationType) == "DryRun" {
 		if _, err := l.Functions.Serving(ctx, t.id, t.qualifier); err != nil {
 			return nil, err
 		}
 		return &lambda.InvocationResponse{StatusCode: ptr(int32(204))}, nil
-	case "Event":
-		return nil, notBuilt("Invoke with InvocationType Event")
 	}
-	payload, tail := in.Payload, value(in.LogType) == "Tail"
-	if len(payload) == 0 {
-		payload = []byte("{}")
-	}
-	result, err := l.Invoker.Invoke(ctx, &invoke.Request{
-		ID: t.id, Qualifier: t.qualifier,
-		Invocation: invoke.Invocation{
-			RequestID: t.call.RequestID, TraceID: t.call.TraceID, ClientContext: clientContext,
-			Payload: payload, Tail: tail,
-		},
-	})
+	result, err := l.Invoker.Invoke(ctx, request)
 	if err != nil {
 		return nil, err
 	}
 	t.call.AnswerTraceID = result.TraceID
-	out := &lambda.InvocationResponse{
+	return &lambda.InvocationResponse{
 		StatusCode: ptr(int32(200)), ExecutedVersion: ptr(result.Version.Version),
-		FunctionError: some(result.FunctionError), Payload: result.Payload,
+		FunctionError: some(result.FunctionError), Payload: result.Payload, LogResult: logResult(result),
+	}, nil
+}
+
+// newInvocation checks what all ways to invoke have in common.
+func newInvocation(t target, payload []byte, clientContext, tenantID, logType *string) (*invoke.Request, error) {
+	if tenantID != nil {
+		return nil, invalid("The invoked function is not enabled with tenancy configuration. Remove the tenant ID from " +
+			"your request and try again.")
 	}
-	if tail { // else the invocation may not be finished yet
-		out.LogResult = ptr(base64.StdEncoding.EncodeToString(result.LogTail))
+	if err := checkPayload(payload); err != nil {
+		return nil, err
 	}
-	return out, nil
+	decoded, err := decodeClientContext(value(clientContext))
+	if err != nil {
+		return nil, err
+	}
+	if len(payload) == 0 {
+		payload = []byte("{}")
+	}
+	return &invoke.Request{
+		ID: t.id, Qualifier: t.qualifier,
+		Invocation: invoke.Invocation{
+			RequestID: t.call.RequestID, TraceID: t.call.TraceID, ClientContext: decoded,
+			Payload: payload, Tail: value(logType) == "Tail",
+		},
+	}, nil
+}
+
+// logResult is the tail of the log, where it was asked for.
+func logResult(r *invoke.Result) *string {
+	if r.LogTail == nil {
+		return nil
+	}
+	return ptr(base64.StdEncoding.EncodeToString(r.LogTail))
 }
 
 func decodeClientContext(encoded string) (string, error) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"strconv"
 	"time"
 
@@ -26,11 +27,19 @@ type Invocation struct {
 	Payload         []byte
 	// Tail asks for the end of the invocation's log.
 	Tail bool
+	// Streams says that the caller takes an answer as it comes.
+	Streams bool
 }
 
 // Outcome is what an invocation came to.
 type Outcome struct {
 	Payload []byte
+	// Stream is an answer that is still coming, for a caller who takes that. It ends with io.EOF; any other error says
+	// that the invocation failed on the way, and then the fields above and below say how. Whoever has not read it to its
+	// end must not call Finish.
+	Stream io.Reader
+	// ContentType is a streamed answer's.
+	ContentType string
 	// FunctionError is "Unhandled" when the code failed, empty when it succeeded.
 	FunctionError string
 	// ErrorType is the function error's type: "ValueError", "Sandbox.Timedout".
@@ -66,7 +75,7 @@ type turn struct {
 }
 
 // Invoke runs one event, after Init if need be, up to its answer. Unless the outcome is finished, which it is when a
-// log tail was asked for, the caller must call Finish before it lends the environment to anyone else. An error means
+// log tail was asked for, the caller must call Finish before it lends the environment to anyone else, and read a stream to its end before that. An error means
 // that the platform failed: nothing can be said about the event then, and the environment is not Alive if it cannot be
 // used again.
 func (e *Environment) Invoke(ctx context.Context, in *Invocation) (*Outcome, error) {
@@ -89,19 +98,25 @@ func (e *Environment) Invoke(ctx context.Context, in *Invocation) (*Outcome, err
 	e.turn = turn{in: *in, began: time.Now(), outcome: outcome}
 	e.turn.in.Payload = nil
 	if fail == nil {
-		outcome.Payload, fail = e.run(ctx, in)
+		fail = e.run(ctx, in)
 		if fail != nil && fail.platform != nil {
 			return nil, fail.platform
 		}
 	}
-	if e.turn.fail = fail; fail != nil {
-		outcome.Payload = fail.payload(in.RequestID)
-		outcome.FunctionError, outcome.ErrorType = "Unhandled", fail.kind
+	if fail != nil {
+		e.turn.failed(fail)
 	}
-	if e.turn.cancel == nil || in.Tail {
+	if e.turn.cancel == nil || in.Tail && outcome.Stream == nil {
 		e.Finish(ctx)
 	}
 	return outcome, nil
+}
+
+// failed says in the outcome why the invocation did not succeed.
+func (t *turn) failed(fail *failure) {
+	t.fail = fail
+	t.outcome.Payload = fail.payload(t.in.RequestID)
+	t.outcome.FunctionError, t.outcome.ErrorType = "Unhandled", fail.kind
 }
 
 // initializeFor runs the Init phase that an invocation waits for. Lambda repeats a failed one inside the invocation,
@@ -120,10 +135,10 @@ func (e *Environment) initializeFor(ctx context.Context, in *Invocation) *failur
 	return fail
 }
 
-// run hands the event to the runtime and waits for its answer.
-func (e *Environment) run(ctx context.Context, in *Invocation) ([]byte, *failure) {
+// run hands the event to the runtime and waits for its answer, or for the beginning of a streamed one.
+func (e *Environment) run(ctx context.Context, in *Invocation) *failure {
 	if err := e.setPhase(busy); err != nil {
-		return nil, platformFailure(err)
+		return platformFailure(err)
 	}
 	deadline := e.turn.began.Add(e.cfg.Version.Timeout())
 	e.turn.ctx, e.turn.cancel = context.WithDeadline(ctx, deadline)
@@ -134,6 +149,9 @@ func (e *Environment) run(ctx context.Context, in *Invocation) ([]byte, *failure
 			ClientContext: in.ClientContext, CognitoIdentity: in.CognitoIdentity, TenantID: in.TenantID,
 			Payload: in.Payload,
 		})
+		if err == nil && !in.Streams {
+			err = response.Gather()
+		}
 		return err
 	})
 	if broken {
@@ -142,9 +160,14 @@ func (e *Environment) run(ctx context.Context, in *Invocation) ([]byte, *failure
 		_ = e.setPhase(answered) // a refusal means that Close came in between: there is an answer all the same
 	}
 	if fail != nil {
-		return nil, fail
+		return fail
 	}
-	return response.Payload, nil
+	outcome := e.turn.outcome
+	outcome.Payload, outcome.ContentType = response.Payload, response.ContentType
+	if response.Stream != nil {
+		outcome.Stream = &answerStream{env: e, src: response.Stream, left: runtimeapi.MaxStreamed}
+	}
+	return nil
 }
 
 // endTurn ends the wait for the runtime. After a crash or a timeout nobody knows what state it is in.

@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"sync"
 	"time"
 
@@ -67,9 +68,24 @@ type Result struct {
 	Version *function.Version
 	// TraceID is the trace header that the function got.
 	TraceID string
+
+	run *running
 }
 
-// Invoke runs one event and waits for its answer. Refusals are *function.Error. Once the event has been
+// Complete ends an invocation whose outcome is a stream: it reads what is left of the stream and, where a log tail was
+// asked for, waits until the invocation has finished. It must be called once.
+func (r *Result) Complete(ctx context.Context) {
+	ctx = context.WithoutCancel(ctx)
+	_, _ = io.Copy(io.Discard, r.Stream) // how it ends is in the outcome
+	if !r.run.tail {
+		r.run.answered(ctx)
+		return
+	}
+	defer r.run.done()
+	r.run.env.Finish(ctx)
+}
+
+// Invoke runs one event and waits for its answer. A Result with a Stream must be given to Complete. Refusals are *function.Error. Once the event has been
 // handed over it runs to its end even when the caller goes away, as on Lambda. The invocation may last longer than its
 // answer takes, and keeps its environment and its concurrency slot until then.
 func (i *Invoker) Invoke(ctx context.Context, r *Request) (*Result, error) {
@@ -84,7 +100,7 @@ func (i *Invoker) Invoke(ctx context.Context, r *Request) (*Result, error) {
 		return nil, err
 	}
 	counters.Began()
-	run := &running{invoker: i, counters: counters, slot: slot}
+	run := &running{invoker: i, counters: counters, slot: slot, tail: r.Tail}
 	defer run.unlessAnswered()
 
 	ctx = context.WithoutCancel(ctx)
@@ -99,10 +115,13 @@ func (i *Invoker) Invoke(ctx context.Context, r *Request) (*Result, error) {
 	if run.outcome, err = run.env.Invoke(ctx, &r.Invocation); err != nil {
 		return nil, fmt.Errorf("invoke %s: %w", v.ARN(), err)
 	}
-	if !run.outcome.Finished {
+	switch {
+	case run.outcome.Stream != nil:
+		run.finishing = true // by Complete
+	case !run.outcome.Finished:
 		run.answered(ctx)
 	}
-	return &Result{Outcome: run.outcome, Version: v, TraceID: r.TraceID}, nil
+	return &Result{Outcome: run.outcome, Version: v, TraceID: r.TraceID, run: run}, nil
 }
 
 // running is an invocation that holds a concurrency slot and, once it has one, an environment.
@@ -112,6 +131,7 @@ type running struct {
 	slot     *slot
 	env      *environment.Environment
 	outcome  *environment.Outcome
+	tail     bool
 	// finishing says that the caller has its answer and another goroutine does the rest.
 	finishing bool
 }

@@ -272,7 +272,7 @@ func (f *frames) Close() error {
 
 func (a answer) asError() *FunctionError {
 	if a.tooLarge {
-		return responseTooLarge()
+		return ResponseTooLarge(MaxPayload)
 	}
 	return &FunctionError{Type: a.tag, Payload: a.payload}
 }

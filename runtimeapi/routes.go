@@ -133,7 +133,7 @@ func (s *server) answer(w http.ResponseWriter, r *http.Request) {
 	}
 	switch {
 	case tooLarge:
-		s.fault = responseTooLarge()
+		s.fault = ResponseTooLarge(MaxPayload)
 	case err != nil:
 		s.state = stateRunning // it may try again
 		refusal.Write(w, http.StatusBadRequest, "TruncatedHTTPRequest", "HTTP request detected as truncated")

@@ -84,7 +84,7 @@ func (r *Response) Gather() error {
 		return err
 	}
 	if len(payload) > MaxPayload {
-		return responseTooLarge()
+		return ResponseTooLarge(MaxPayload)
 	}
 	r.Payload, r.Stream = payload, nil
 	return nil
@@ -120,11 +120,11 @@ type LogSink interface {
 // TypeResponseTooLarge is the error type of an answer over MaxPayload.
 const TypeResponseTooLarge = "Function.ResponseSizeTooLarge"
 
-// responseTooLarge is what Lambda answers in place of a response over MaxPayload.
-func responseTooLarge() *FunctionError {
+// ResponseTooLarge is what Lambda answers in place of a response of more than limit bytes.
+func ResponseTooLarge(limit int) *FunctionError {
 	return &FunctionError{
 		Type: TypeResponseTooLarge,
 		Payload: fmt.Appendf(nil, `{"errorMessage":"Response payload size exceeded maximum allowed payload size (%d bytes).","errorType":%q}`,
-			MaxPayload, TypeResponseTooLarge),
+			limit, TypeResponseTooLarge),
 	}
 }

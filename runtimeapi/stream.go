@@ -16,7 +16,8 @@ const MaxStreamed = 200 * 1024 * 1024
 // TypeTruncated is the error type of a streamed response whose end never came.
 const TypeTruncated = "Runtime.TruncatedResponse"
 
-func truncated() *FunctionError {
+// Truncated is what Lambda makes of a streamed response whose end never came.
+func Truncated() *FunctionError {
 	return &FunctionError{
 		Type:    TypeTruncated,
 		Payload: []byte(`{"errorMessage":"The response was truncated.","errorType":"` + TypeTruncated + `"}`),
@@ -173,7 +174,7 @@ func (b *httpBody) finish(err error) error {
 	case s.broken != nil:
 		b.end = s.broken
 	case !errors.Is(err, io.EOF):
-		b.end = truncated()
+		b.end = Truncated()
 	case b.request.Trailer.Get(headerErrorType) != "":
 		b.end = faultOf(b.request.Trailer, decodeTrailer(b.request.Trailer.Get(headerErrorBody)))
 	default:

@@ -224,6 +224,12 @@ func (p *Program) Respond(ctx context.Context, requestID, body string) {
 	_, _ = p.do(ctx, http.MethodPost, "/invocation/"+requestID+"/response", body, nil)
 }
 
+// Stream answers an event in a stream.
+func (p *Program) Stream(ctx context.Context, requestID, body string) {
+	_, _ = p.do(ctx, http.MethodPost, "/invocation/"+requestID+"/response", body,
+		map[string]string{"Lambda-Runtime-Function-Response-Mode": "streaming"})
+}
+
 // Fail reports an error of the given type at "/init/error" or "/invocation/ID/error".
 func (p *Program) Fail(ctx context.Context, path, kind, body string) {
 	_, _ = p.do(ctx, http.MethodPost, path, body, map[string]string{"Lambda-Runtime-Function-Error-Type": kind})

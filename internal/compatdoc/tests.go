@@ -17,6 +17,7 @@ var (
 		"GetLayerVersionByArn":         "daemon.TestRecordedLayerLife",
 		"GetLayerVersionPolicy":        "daemon.TestRecordedLayerPolicies",
 		"Invoke":                       "daemon.TestRecordedInvokes",
+		"InvokeWithResponseStream":     "daemon.TestResponseStream",
 		"ListFunctions":                "daemon.TestListPages",
 		"ListLayerVersions":            "daemon.TestListLayers",
 		"ListLayers":                   "daemon.TestListLayers",
