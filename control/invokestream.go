@@ -7,7 +7,6 @@ import (
 	"strings"
 
 	"hotaru/awsapi/lambda"
-	"hotaru/environment"
 	"hotaru/invoke"
 )
 
@@ -76,7 +75,7 @@ func streamedResponse(ctx context.Context, result *invoke.Result) func(func(*res
 		result.Complete(ctx)
 		switch {
 		case errors.Is(err, errCallerGone):
-		case err != nil && !errors.Is(err, environment.ErrStreamFailed):
+		case err != nil && !errors.Is(err, invoke.ErrStreamFailed):
 			yield(nil, err)
 		default:
 			yield(complete(result), nil)

@@ -52,6 +52,9 @@ type Invoker struct {
 	settled  chan struct{}
 }
 
+// ErrStreamFailed ends a result's stream when the invocation failed on the way: the result says how.
+var ErrStreamFailed = environment.ErrStreamFailed
+
 // Invocation is what an environment needs to know of an event.
 type Invocation = environment.Invocation
 
