@@ -117,7 +117,7 @@ func (s *spawner) launcher() (*launcher, error) {
 		l.pid, err = syscall.ForkExec("/proc/self/fd/"+strconv.Itoa(rawFD(s.program)), []string{"hotaru-launcher"}, &syscall.ProcAttr{
 			Dir:   "/",
 			Env:   []string{"GOMAXPROCS=1", "GOTRACEBACK=none"},
-			Files: []uintptr{standard, standard, standard, uintptr(rawFD(theirs))},
+			Files: []uintptr{uintptr(rawFD(theirs)), standard, standard},
 			Sys:   &syscall.SysProcAttr{Setsid: true, Pdeathsig: syscall.SIGKILL},
 		})
 	}

@@ -27,23 +27,30 @@ const (
 // confine takes from the calling thread, and so from every process forked from it, all that they must not have.
 // The order matters: each step needs a privilege that a later one takes away.
 func confine(m *wire.Setup) (string, syscall.Errno) {
-	// A session keyring of its own, or none where the kernel has no keys: never the daemon's.
-	// Without a name it is anonymous, so nobody can join it.
-	if _, _, errno := unix.Syscall(unix.SYS_KEYCTL, unix.KEYCTL_JOIN_SESSION_KEYRING, 0, 0); errno != 0 && errno != unix.ENOSYS {
-		return "keyring", errno
-	}
-	// This process was born into its control groups, which become the root of what is seen inside.
-	if err := unix.Unshare(unix.CLONE_NEWCGROUP); err != nil {
-		return "cgroup namespace", errnoOf(err)
+	if !m.Housed {
+		// A session keyring of its own, or none where the kernel has no keys: never the daemon's.
+		// Without a name it is anonymous, so nobody can join it.
+		if _, _, errno := unix.Syscall(unix.SYS_KEYCTL, unix.KEYCTL_JOIN_SESSION_KEYRING, 0, 0); errno != 0 && errno != unix.ENOSYS {
+			return "keyring", errno
+		}
+		// This process was born into its control groups, which become the root of what is seen inside.
+		if err := unix.Unshare(unix.CLONE_NEWCGROUP); err != nil {
+			return "cgroup namespace", errnoOf(err)
+		}
 	}
 	if err := dropBounding(); err != nil {
 		return "bounding set", errnoOf(err)
 	}
-	if err := unix.Prctl(unix.PR_SET_SECUREBITS, secureBits, 0, 0, 0); err != nil {
+	// gVisor's kernel knows neither secure bits nor ambient capabilities. Both are a second wall: there is nothing
+	// left in the bounding set, and nothing is gained after no_new_privs.
+	if err := unix.Prctl(unix.PR_SET_SECUREBITS, secureBits, 0, 0, 0); err != nil && !(m.Housed && err == unix.EINVAL) {
 		return "securebits", errnoOf(err)
 	}
 	if err := keepOnly(1<<unix.CAP_SETUID | 1<<unix.CAP_SETGID); err != nil {
 		return "capabilities", errnoOf(err)
+	}
+	if err := unix.Prctl(unix.PR_CAP_AMBIENT, unix.PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0); err != nil && !(m.Housed && err == unix.EINVAL) {
+		return "ambient capabilities", errnoOf(err)
 	}
 	if err := unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); err != nil {
 		return "no_new_privs", errnoOf(err)
@@ -71,14 +78,11 @@ func dropBounding() error {
 	}
 }
 
-// keepOnly leaves the capabilities of the mask permitted and effective, and none inheritable or ambient.
+// keepOnly leaves the capabilities of the mask permitted and effective, and none inheritable.
 func keepOnly(mask uint32) error {
 	header := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
 	data := [2]unix.CapUserData{{Effective: mask, Permitted: mask}}
-	if err := unix.Capset(&header, &data[0]); err != nil {
-		return err
-	}
-	return unix.Prctl(unix.PR_CAP_AMBIENT, unix.PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0)
+	return unix.Capset(&header, &data[0])
 }
 
 // filterCalls installs the seccomp program on this thread.

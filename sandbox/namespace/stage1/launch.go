@@ -100,7 +100,7 @@ func (s *server) forkStage1(id uint64, m *wire.Launch, fds []int) {
 	_, err := syscall.ForkExec("/proc/self/exe", []string{"stage1"}, &syscall.ProcAttr{
 		Dir:   "/",
 		Env:   []string{"GOMAXPROCS=1", "GOTRACEBACK=none"},
-		Files: []uintptr{null, null, null, uintptr(fds[0])},
+		Files: []uintptr{uintptr(fds[0]), null, null},
 		Sys:   attr,
 	})
 	if err != nil {

@@ -17,13 +17,10 @@ import (
 	"hotaru/sandbox/namespace/wire"
 )
 
-// controlFD is where the driver leaves the control socket.
-const controlFD = 3
+// controlFD is where the driver leaves the control socket: standard input, which every OCI runtime hands on.
+const controlFD = 0
 
 func main() {
-	// The parent-death signal is set by the driver and again here, where a race can be closed: if the driver
-	// died before, its end of the control socket is closed and the first read says so.
-	_ = unix.Prctl(unix.PR_SET_PDEATHSIG, uintptr(unix.SIGKILL), 0, 0, 0)
 	// Nobody may read or trace this process, not even through a bug in /proc.
 	_ = unix.Prctl(unix.PR_SET_DUMPABLE, 0, 0, 0, 0)
 	syscall.Umask(0o022)
@@ -162,10 +159,17 @@ func (s *server) setup(id uint64, m *wire.Setup, fds []int) bool {
 	return errno == 0
 }
 
-// build does what must be done before anything may start.
-func (s *server) build(m *wire.Setup, fds []int) (string, syscall.Errno) {
-	if len(fds) != len(m.Mounts)+1 {
+// furnish makes what is seen inside, unless stage-1 was born into it.
+func furnish(m *wire.Setup, fds []int) (string, syscall.Errno) {
+	mounts := len(m.Mounts) + 1
+	if m.Housed {
+		mounts = 0
+	}
+	if len(fds) != mounts {
 		return "descriptors", unix.EBADMSG
+	}
+	if m.Housed {
+		return "", 0
 	}
 	if stage, errno := enterRoot(fds[0], m.Mounts, fds[1:]); errno != 0 {
 		return stage, errno
@@ -175,6 +179,14 @@ func (s *server) build(m *wire.Setup, fds []int) (string, syscall.Errno) {
 	}
 	if err := loopbackUp(); err != nil {
 		return "loopback", errnoOf(err)
+	}
+	return "", 0
+}
+
+// build does what must be done before anything may start.
+func (s *server) build(m *wire.Setup, fds []int) (string, syscall.Errno) {
+	if stage, errno := furnish(m, fds); errno != 0 {
+		return stage, errno
 	}
 	null, err := unix.Open("/dev/null", unix.O_RDWR|unix.O_CLOEXEC, 0)
 	if err != nil {

@@ -140,19 +140,16 @@ func (s *server) signal(id uint64, sig syscall.Signal) {
 }
 
 // killAll kills every process but this one and waits until none is left. One pass is enough, because a fork
-// does not complete under a pending SIGKILL; the loop is for the case that this is not so.
+// does not complete under a pending SIGKILL. Everybody inside is a child of this process or becomes one, so nobody
+// is left when there is no child.
 func (s *server) killAll() syscall.Errno {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for {
-		if err := unix.Kill(-1, unix.SIGKILL); err == unix.ESRCH {
-			s.reapLocked(unix.WNOHANG)
-			return 0
-		} else if err != nil {
-			return errnoOf(err)
-		}
-		s.reapLocked(0)
+	if err := unix.Kill(-1, unix.SIGKILL); err != nil && err != unix.ESRCH {
+		return errnoOf(err)
 	}
+	s.reapLocked(0)
+	return 0
 }
 
 // reap reports exits, of started processes and, silently, of orphans.

@@ -41,6 +41,7 @@ func (m *Setup) Encode(id uint64) []byte {
 	e.uint(uint64(m.GID))
 	e.string(string(m.Filter))
 	e.bool(m.Landlock)
+	e.bool(m.Housed)
 	return e.buf
 }
 
@@ -66,6 +67,7 @@ func (m *Setup) Decode(fields []byte) error {
 	m.GID = uint32(d.uint(math.MaxUint32))
 	m.Filter = []byte(d.string())
 	m.Landlock = d.bool()
+	m.Housed = d.bool()
 	return d.end()
 }
 

@@ -68,6 +68,9 @@ type Setup struct {
 	UID, GID  uint32 // the user of every process, as seen inside
 	Filter    []byte // the seccomp program: struct sock_filter, native byte order
 	Landlock  bool
+	// Housed says that somebody else (an OCI runtime) made the namespaces, the root and the sockets around stage-1:
+	// Hostname, Mounts and Listen are empty, and no mount comes along.
+	Housed bool
 }
 
 // Address is an address to listen on: 4 or 16 bytes of IP, and a port of TCP, or of UDP if it is for packets.
