@@ -66,9 +66,8 @@ type Sandbox interface {
 	Dial(ctx context.Context, network, address string) (net.Conn, error)
 
 	// Attach adds read-only binds to a sandbox that has not run user code yet (a zygote's code and layers).
-	// After the first Attach that follows Start every other answers ErrSealed. A driver whose running
-	// processes share the host's files (BoundaryFiles not enforced) answers errors.ErrUnsupported after Start.
-	// A frozen sandbox answers ErrFrozen.
+	// After the first Attach that follows Start every other answers ErrSealed. A driver without AbilityAttach
+	// answers errors.ErrUnsupported after Start. A frozen sandbox answers ErrFrozen.
 	Attach(ctx context.Context, binds []Bind) error
 
 	// Start starts one process inside. The files in the command stay the caller's to close; it may close
@@ -213,13 +212,15 @@ const (
 	LimitTmp           Boundary = "tmp"            // Limits.TmpBytes
 	LimitDiskBandwidth Boundary = "disk-bandwidth" // Limits.DiskBytesPerSecond
 	LimitNetBandwidth  Boundary = "net-bandwidth"
+	// AbilityAttach is no wall: binds can be attached to a sandbox whose processes run, so it can be a zygote.
+	AbilityAttach Boundary = "attach"
 )
 
 // Boundaries is every Boundary, in the order they are shown.
 var Boundaries = []Boundary{
 	BoundaryFiles, BoundaryProcesses, BoundaryNetwork, BoundaryEgress, BoundaryIdentity, BoundarySyscalls,
 	BoundaryLandlock, LimitMemory, LimitCPU, LimitPIDs, LimitOpenFiles, LimitTmp, LimitDiskBandwidth,
-	LimitNetBandwidth,
+	LimitNetBandwidth, AbilityAttach,
 }
 
 // Capability says whether a driver enforces a boundary on this host.

@@ -46,6 +46,24 @@ if [ "$(id -u)" = 0 ]; then
   need javac default-jdk-headless
 fi
 
+# OCI runtimes for the oci driver's tests, as root, where the distribution has them.
+optional=()
+if [ "$(id -u)" = 0 ]; then
+  for runtime in runc runsc; do
+    command -v "$runtime" >/dev/null || optional+=("$runtime")
+  done
+fi
+if [ ${#optional[@]} -gt 0 ] && command -v apt-get >/dev/null; then
+  apt-get update -qq
+  for runtime in "${optional[@]}"; do
+    if apt-cache show "$runtime" >/dev/null 2>&1; then
+      missing+=("$runtime")
+    else
+      say "no package of $runtime here: the tests of sandbox/oci skip it"
+    fi
+  done
+fi
+
 if [ ${#missing[@]} -gt 0 ]; then
   if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then
     say "please install: ${missing[*]}"

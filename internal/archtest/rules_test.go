@@ -114,8 +114,10 @@ func TestImportRules(t *testing.T) {
 		{"execution", "nouns and its own", house{"pool/x.go": imports("pool", "example/function"),
 			"environment/x.go": imports("environment", "example/sandbox")}, nil},
 
-		{"driver", "another driver", house{"sandbox/oci/x.go": imports("oci", "example/sandbox/namespace")},
-			[]string{"sandbox/oci/x.go:3: sandbox/oci imports sandbox/namespace"}},
+		{"driver", "another driver", house{"sandbox/process/x.go": imports("process", "example/sandbox/namespace"),
+			"sandbox/namespace/x.go": imports("namespace", "example/sandbox/oci")},
+			[]string{"sandbox/namespace/x.go:3: sandbox/namespace imports sandbox/oci", "sandbox/process/x.go:3: sandbox/process imports sandbox/namespace"}},
+		{"driver", "what oci is built on", house{"sandbox/oci/x.go": imports("oci", "example/sandbox/namespace")}, nil},
 		{"driver", "the floor", house{"sandbox/oci/x.go": imports("oci", "example/store")},
 			[]string{"sandbox/oci/x.go:3: sandbox/oci imports store"}},
 		{"driver", "the contract looks down", house{"sandbox/x.go": imports("sandbox", "example/sandbox/oci")},

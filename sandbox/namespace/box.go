@@ -25,15 +25,14 @@ import (
 //
 // Lock order: op, then mu.
 type box struct {
-	driver  *Driver
-	id      string
-	number  int
-	pidfd   *os.File // stage-1's; nil before it was started
-	tmp     tmp
-	late    late
-	group   *cgroup.Group
-	oom     *cgroup.OOMWatch
-	control *control
+	driver *Driver
+	id     string
+	number int
+	tmp    tmp
+	late   late
+	group  *cgroup.Group
+	oom    *cgroup.OOMWatch
+	house  *tenancy // nil where this driver makes the namespaces itself
 
 	op     chan struct{} // holds one token while an operation is under way; guards the fields up to the next space
 	frozen bool
@@ -43,15 +42,22 @@ type box struct {
 	oomSeen atomic.Int64 // kills for lack of memory that have been dealt with
 
 	mu        sync.Mutex // guards the fields up to the next space
+	inside    *inside    // nil before stage-1 was started; replaced under op too
 	ended     bool       // Destroy has begun
 	listeners map[string]net.Listener
 	packets   map[string]net.PacketConn
 	processes map[uint64]*process // not yet ended, by the id of the request that started them
 
 	dying     chan struct{} // closed when Destroy begins
-	gone      chan struct{} // closed when stage-1, and so everything inside, has ended
 	destroyed chan struct{} // closed when nothing is left
 	routines  sync.WaitGroup
+}
+
+// inside is a stage-1 that was started, and the way to it.
+type inside struct {
+	pidfd   *os.File
+	control *control
+	gone    chan struct{} // closed when stage-1, and so everything inside, has ended
 }
 
 func (b *box) ID() string { return b.id }
@@ -110,13 +116,14 @@ func (b *box) isDying() bool {
 	}
 }
 
-// ask has stage-1 do something. When stage-1 is gone because Destroy killed it, that is the reason to give.
-func (b *box) ask(ctx context.Context, id uint64, message []byte, files []*os.File) error {
-	_, err := b.control.call(ctx, id, message, files)
+// ask has stage-1 do something. When stage-1 is gone because Destroy killed it, that is the reason to give. It is to
+// be called with the operation's token.
+func (b *box) ask(ctx context.Context, id uint64, message []byte, files []*os.File) (reply, error) {
+	r, err := b.inside.control.call(ctx, id, message, files)
 	if errors.Is(err, sandbox.ErrEnded) && b.isDying() {
-		return sandbox.ErrDestroyed
+		return r, sandbox.ErrDestroyed
 	}
-	return err
+	return r, err
 }
 
 // Attach moves more mounts in.
@@ -133,6 +140,8 @@ func (b *box) Attach(ctx context.Context, binds []sandbox.Bind) error {
 		return sandbox.ErrSealed
 	case b.frozen:
 		return sandbox.ErrFrozen
+	case b.house != nil:
+		return b.attachToHouse(binds)
 	}
 	m := &mounts{}
 	defer m.close()
@@ -142,8 +151,8 @@ func (b *box) Attach(ctx context.Context, binds []sandbox.Bind) error {
 	// Sealed even if it fails half-way: what is inside by then is not known.
 	b.attached = b.started
 	request := wire.Attach{Mounts: m.targets}
-	id := b.control.newID()
-	if err := b.ask(ctx, id, request.Encode(id), m.files); err != nil {
+	id := b.inside.control.newID()
+	if _, err := b.ask(ctx, id, request.Encode(id), m.files); err != nil {
 		return fmt.Errorf("sandbox: attach: %w", err)
 	}
 	return nil
@@ -161,6 +170,9 @@ func (b *box) Start(ctx context.Context, cmd sandbox.Command) (sandbox.Process, 
 	if b.frozen {
 		return nil, sandbox.ErrFrozen
 	}
+	if err := b.moveIn(ctx); err != nil {
+		return nil, err
+	}
 	request := wire.Start{Path: cmd.Path, Dir: cmd.Dir, Args: cmd.Args, Env: cmd.Env, FilesCount: uint32(len(cmd.Files))}
 	if request.Dir == "" {
 		request.Dir = "/"
@@ -174,14 +186,15 @@ func (b *box) Start(ctx context.Context, cmd sandbox.Command) (sandbox.Process, 
 	}
 	files = append(files, cmd.Files...)
 
-	id := b.control.newID()
-	p := &process{box: b, id: id, done: make(chan struct{})}
+	control := b.inside.control
+	id := control.newID()
+	p := &process{control: control, id: id, done: make(chan struct{})}
 	// Its end may be reported before its start is.
 	b.mu.Lock()
 	b.processes[id] = p
 	b.mu.Unlock()
 	b.started = true
-	if err := b.ask(ctx, id, request.Encode(id), files); err != nil {
+	if _, err := b.ask(ctx, id, request.Encode(id), files); err != nil {
 		return nil, b.startFailed(ctx, p, cmd.Path, err)
 	}
 	return p, nil
@@ -219,16 +232,24 @@ func (b *box) Reset(ctx context.Context) error {
 		}
 		b.frozen = false
 	}
+	if b.house != nil {
+		return b.resetHouse(ctx)
+	}
 	return b.killAll(ctx)
 }
 
 // killAll is to be called with the operation's token. The ends of the processes are reported before the answer.
 func (b *box) killAll(ctx context.Context) error {
 	request := wire.Reset{}
-	id := b.control.newID()
-	if err := b.ask(ctx, id, request.Encode(id), nil); err != nil {
+	id := b.inside.control.newID()
+	if _, err := b.ask(ctx, id, request.Encode(id), nil); err != nil {
 		return fmt.Errorf("sandbox: reset: %w", err)
 	}
+	return b.forgetOOM()
+}
+
+// forgetOOM counts from now on who is killed for lack of memory.
+func (b *box) forgetOOM() error {
 	kills, err := b.group.OOMKills()
 	if err != nil {
 		return fmt.Errorf("sandbox: %w", err)
@@ -246,7 +267,7 @@ func (b *box) SetLimits(ctx context.Context, limits sandbox.Limits) error {
 		return err
 	}
 	defer b.end()
-	if err := b.group.SetLimits(groupLimits(limits)); err != nil {
+	if err := b.group.SetLimits(b.driver.groupLimits(limits)); err != nil {
 		return fmt.Errorf("sandbox: %w", err)
 	}
 	return nil

@@ -46,7 +46,6 @@ func (d *Driver) Create(ctx context.Context, spec sandbox.Spec) (sandbox.Sandbox
 		op:        make(chan struct{}, 1),
 		dying:     make(chan struct{}),
 		destroyed: make(chan struct{}),
-		gone:      make(chan struct{}),
 		listeners: map[string]net.Listener{},
 		packets:   map[string]net.PacketConn{},
 		processes: map[uint64]*process{},
@@ -75,26 +74,44 @@ func (b *box) make(ctx context.Context, spec *sandbox.Spec) error {
 	if err := b.limitDisk(spec); err != nil {
 		return err
 	}
+	if b.house != nil {
+		return nil // stage-1 moves in later
+	}
 	return b.setup(ctx, spec)
 }
 
-// populate makes the control groups, with stage-1 in them.
+// populate makes the control groups, with stage-1 in them or a house for it.
 func (b *box) populate(ctx context.Context, spec *sandbox.Spec) error {
+	d := b.driver
 	var err error
-	if b.group, err = b.driver.cgroups.Create(b.id, groupLimits(spec.Limits)); err != nil {
+	if b.group, err = d.cgroups.Create(b.id, d.groupLimits(spec.Limits)); err != nil {
 		return fmt.Errorf("sandbox: %w", err)
 	}
 	if b.oom, err = b.group.WatchOOM(); err != nil {
 		return fmt.Errorf("sandbox: %w", err)
 	}
+	if b.oom != nil {
+		b.routines.Go(b.watchMemory)
+	}
+	if d.housing != nil {
+		return b.rent(spec)
+	}
 	return b.clone(ctx)
 }
 
-func groupLimits(l sandbox.Limits) cgroup.Limits {
+func (d *Driver) groupLimits(l sandbox.Limits) cgroup.Limits {
 	if l.PIDs == 0 {
 		l.PIDs = defaultPIDs
 	}
-	return cgroup.Limits{MemoryBytes: l.MemoryBytes, MilliCPU: l.MilliCPU, PIDs: l.PIDs + stage1Threads}
+	limits := cgroup.Limits{MemoryBytes: l.MemoryBytes, MilliCPU: l.MilliCPU, PIDs: l.PIDs + stage1Threads}
+	if d.housing != nil {
+		memory, pids := d.housing.Overhead()
+		limits.PIDs += pids
+		if limits.MemoryBytes > 0 {
+			limits.MemoryBytes += memory
+		}
+	}
+	return limits
 }
 
 // clone starts stage-1 in new namespaces and what listens to it.
@@ -128,50 +145,49 @@ func (b *box) clone(ctx context.Context) error {
 		HasCgroup: unified != nil, Groups: uint32(len(enter)),
 	}
 	// Once asked for, it is coming: to leave before it is here would leave it behind.
-	b.pidfd, err = d.spawner.launch(context.WithoutCancel(ctx), request, files)
+	pidfd, err := d.spawner.launch(context.WithoutCancel(ctx), request, files)
 	if err != nil {
 		return errors.Join(err, ours.Close())
 	}
-	b.control = &control{conn: ours, exit: b.exited, waiting: map[uint64]chan reply{}}
-	b.routines.Go(b.listen)
-	if b.oom != nil {
-		b.routines.Go(b.watchMemory)
-	}
+	b.enter(pidfd, ours)
 	return nil
 }
 
 // setup has stage-1 make the inside.
 func (b *box) setup(ctx context.Context, spec *sandbox.Spec) error {
-	mounts, err := b.driver.state.mountsFor(spec, b.tmp)
+	mounts, err := b.driver.state.mountsFor(spec, b.tmp, b.driver.state.addDevices)
 	if err != nil {
 		return err
 	}
 	defer mounts.close()
-	m := wire.Setup{
-		Hostname:  spec.Hostname,
-		Mounts:    mounts.targets[1:],
-		OpenFiles: spec.Limits.OpenFiles,
-		UID:       insideUID,
-		GID:       insideGID,
-		Filter:    b.driver.filter,
-		Landlock:  b.driver.landlock,
-	}
-	if m.Hostname == "" {
-		m.Hostname = spec.ID
-	}
-	if m.OpenFiles == 0 {
-		m.OpenFiles = defaultOpenFiles
-	}
+	m := b.driver.setupOf(spec)
+	m.Hostname, m.Mounts = hostname(spec), mounts.targets[1:]
 	if m.Listen, err = sockets(spec); err != nil {
 		return err
 	}
-	id := b.control.newID()
-	r, err := b.control.call(ctx, id, m.Encode(id), mounts.files)
+	id := b.inside.control.newID()
+	r, err := b.inside.control.call(ctx, id, m.Encode(id), mounts.files)
 	if err != nil {
 		return fmt.Errorf("sandbox: set up: %w", err)
 	}
 	defer closeFiles(r.files)
 	return b.takeSockets(spec, r.files)
+}
+
+// setupOf is what stage-1 is told wherever it lives.
+func (d *Driver) setupOf(spec *sandbox.Spec) wire.Setup {
+	m := wire.Setup{OpenFiles: spec.Limits.OpenFiles, UID: insideUID, GID: insideGID, Filter: d.filter, Landlock: d.landlock}
+	if m.OpenFiles == 0 {
+		m.OpenFiles = defaultOpenFiles
+	}
+	return m
+}
+
+func hostname(spec *sandbox.Spec) string {
+	if spec.Hostname == "" {
+		return spec.ID
+	}
+	return spec.Hostname
 }
 
 // sockets are what stage-1 is to listen on: streams first, then packets.

@@ -49,12 +49,13 @@ func (b *box) socket(ctx context.Context, v6 bool) (*os.File, error) {
 	if b.frozen {
 		return nil, sandbox.ErrFrozen
 	}
+	if b.house != nil {
+		return b.house.Socket(v6)
+	}
 	request := wire.Socket{V6: v6}
-	id := b.control.newID()
-	r, err := b.control.call(ctx, id, request.Encode(id), nil)
+	id := b.inside.control.newID()
+	r, err := b.ask(ctx, id, request.Encode(id), nil)
 	switch {
-	case errors.Is(err, sandbox.ErrEnded) && b.isDying():
-		return nil, sandbox.ErrDestroyed
 	case err != nil:
 		return nil, fmt.Errorf("sandbox: socket: %w", err)
 	case len(r.files) != 1:

@@ -5,6 +5,8 @@ package namespace
 import (
 	"context"
 	"errors"
+	"io/fs"
+	"net"
 	"os"
 	"syscall"
 	"time"
@@ -17,10 +19,10 @@ import (
 
 // process is one process inside.
 type process struct {
-	box    *box
-	id     uint64
-	done   chan struct{}
-	status sandbox.ExitStatus // valid once done is closed
+	control *control // stage-1's that started it
+	id      uint64
+	done    chan struct{}
+	status  sandbox.ExitStatus // valid once done is closed
 }
 
 // Signal has stage-1 signal the process.
@@ -42,7 +44,7 @@ func (p *process) send(sig syscall.Signal) error {
 		return syscall.EINVAL
 	}
 	m := wire.Signal{Number: uint32(sig)}
-	return p.box.control.send(m.Encode(p.id), nil)
+	return p.control.send(m.Encode(p.id), nil)
 }
 
 func (p *process) Done() <-chan struct{} { return p.done }
@@ -72,27 +74,59 @@ func (b *box) exited(id uint64, raw uint32) bool {
 // ranOutOfMemory says whether the kernel has killed in this sandbox since it was made or reset.
 func (b *box) ranOutOfMemory() bool {
 	kills, err := b.group.OOMKills()
-	if err != nil {
+	if err != nil && !errors.Is(err, fs.ErrNotExist) { // a runtime that fails removes the group
 		b.driver.log.Warn("reading out-of-memory kills", "sandbox", b.id, "error", err)
 	}
 	return kills > b.oomSeen.Load()
 }
 
-// kill kills stage-1, if it has not ended.
+// kill kills stage-1, if there is one and it has not ended.
 func (b *box) kill() {
-	if err := unix.PidfdSendSignal(rawFD(b.pidfd), unix.SIGKILL, nil, 0); err != nil && !errors.Is(err, unix.ESRCH) {
+	b.mu.Lock()
+	in := b.inside
+	b.mu.Unlock()
+	if in != nil {
+		b.killInside(in)
+	}
+}
+
+func (b *box) killInside(in *inside) {
+	if err := unix.PidfdSendSignal(rawFD(in.pidfd), unix.SIGKILL, nil, 0); err != nil && !errors.Is(err, unix.ESRCH) {
 		b.driver.log.Error("killing stage-1", "sandbox", b.id, "error", err)
 	}
 }
 
+// enter begins to listen to a stage-1 that has been started.
+func (b *box) enter(pidfd *os.File, conn *net.UnixConn) {
+	in := &inside{
+		pidfd: pidfd, gone: make(chan struct{}),
+		control: &control{conn: conn, exit: b.exited, waiting: map[uint64]chan reply{}},
+	}
+	b.mu.Lock()
+	b.inside = in
+	b.mu.Unlock()
+	b.routines.Go(func() { b.listen(in) })
+}
+
+// leave waits for the end of stage-1, having killed it.
+func (b *box) leave(in *inside) {
+	b.killInside(in)
+	<-in.gone
+	in.control.conn.Close()
+	in.pidfd.Close()
+	b.mu.Lock()
+	b.inside = nil
+	b.mu.Unlock()
+}
+
 // listen is the goroutine that hears stage-1 until it has ended: process 1 is the last of its pid namespace to be
 // gone.
-func (b *box) listen() {
-	if err := b.control.read(); err != nil {
+func (b *box) listen(in *inside) {
+	if err := in.control.read(); err != nil {
 		b.driver.log.Error("sandbox killed", "sandbox", b.id, "error", err)
 	}
-	b.kill()
-	waitForEnd(b.pidfd)
+	b.killInside(in)
+	waitForEnd(in.pidfd)
 	end := sandbox.ExitStatus{Signal: syscall.SIGKILL, OOMKilled: b.ranOutOfMemory()}
 	b.mu.Lock()
 	for id, p := range b.processes {
@@ -101,7 +135,7 @@ func (b *box) listen() {
 		close(p.done)
 	}
 	b.mu.Unlock()
-	close(b.gone)
+	close(in.gone)
 }
 
 // watchMemory is the goroutine that kills the rest when the kernel has killed one process for lack of memory:
@@ -130,8 +164,12 @@ func (b *box) outOfMemory() error {
 		return err
 	}
 	defer b.end()
-	if !b.ranOutOfMemory() { // a reset came first
+	if !b.ranOutOfMemory() || b.inside == nil { // a reset came first
 		return nil
+	}
+	if b.house != nil {
+		// A kernel in user space may be what ran out of memory, and it need not survive that.
+		return b.group.Kill(context.Background())
 	}
 	return b.killAll(context.Background())
 }
@@ -160,21 +198,16 @@ func (b *box) Destroy(ctx context.Context) error {
 // owns, so only the removal of control groups is bounded.
 func (b *box) remove() error {
 	var failures []error
-	if b.pidfd != nil {
+	if b.inside != nil {
 		// A process that version 1 has frozen does not die.
 		failures = append(failures, b.group.Thaw())
 		// The end of process 1 is the end of its pid namespace, and nobody inside can be outside that.
-		b.kill()
-		<-b.gone
-		b.control.conn.Close()
+		b.leave(b.inside)
 	}
 	if b.oom != nil {
 		b.oom.Close()
 	}
 	b.routines.Wait()
-	if b.pidfd != nil {
-		b.pidfd.Close()
-	}
 	b.mu.Lock()
 	for _, listener := range b.listeners {
 		listener.Close()
@@ -183,6 +216,9 @@ func (b *box) remove() error {
 		conn.Close()
 	}
 	b.mu.Unlock()
+	if b.house != nil {
+		failures = append(failures, b.house.vacate(b.group))
+	}
 	failures = append(failures, b.closeTmp())
 	if b.group != nil {
 		ctx, cancel := context.WithTimeout(context.Background(), removeTimeout)

@@ -57,12 +57,12 @@ func (m *mounts) close() {
 	}
 }
 
-// mountsFor makes all mounts of a sandbox, in the order in which they go over each other.
-func (s *state) mountsFor(spec *sandbox.Spec, tmp tmp) (*mounts, error) {
+// mountsFor makes all mounts of a sandbox, in the order in which they go over each other; dev makes those at /dev.
+func (s *state) mountsFor(spec *sandbox.Spec, tmp tmp, dev func(*mounts) error) (*mounts, error) {
 	m := &mounts{}
 	err := func() error {
 		if spec.Root.Dir == "" {
-			return errors.New("sandbox: the namespace driver needs a root directory")
+			return errors.New("sandbox: this driver needs a root directory")
 		}
 		if err := m.add(spec.Root.Dir, "/", readOnly); err != nil {
 			return err
@@ -70,17 +70,10 @@ func (s *state) mountsFor(spec *sandbox.Spec, tmp tmp) (*mounts, error) {
 		if err := m.addBinds(spec.Root.Binds); err != nil {
 			return err
 		}
-		if err := m.add(s.path("dev"), "/dev", readOnly|unix.MOUNT_ATTR_NOEXEC); err != nil {
+		if err := dev(m); err != nil {
 			return err
 		}
-		for _, device := range devices {
-			if err := m.add("/dev/"+device, "/dev/"+device, unix.MOUNT_ATTR_RDONLY|unix.MOUNT_ATTR_NOSUID|unix.MOUNT_ATTR_NOEXEC); err != nil {
-				return err
-			}
-		}
-		if tmp.image != nil {
-			m.take(tmp.image.TakeTree(), "/tmp")
-		} else if err := m.add(tmp.dir, "/tmp", unix.MOUNT_ATTR_NOSUID|unix.MOUNT_ATTR_NODEV); err != nil {
+		if err := m.addTmp(tmp); err != nil {
 			return err
 		}
 		return m.addBinds(spec.Binds)
@@ -90,4 +83,34 @@ func (s *state) mountsFor(spec *sandbox.Spec, tmp tmp) (*mounts, error) {
 		return nil, err
 	}
 	return m, nil
+}
+
+func (m *mounts) addTmp(tmp tmp) error {
+	if tmp.image == nil {
+		return m.add(tmp.dir, "/tmp", unix.MOUNT_ATTR_NOSUID|unix.MOUNT_ATTR_NODEV)
+	}
+	tree, err := tmp.image.Tree()
+	if err != nil {
+		return fmt.Errorf("sandbox: /tmp: %w", err)
+	}
+	m.take(tree, "/tmp")
+	return nil
+}
+
+// addDevices adds what a sandbox has at /dev.
+func (s *state) addDevices(m *mounts) error {
+	if err := m.add(s.path("dev"), "/dev", readOnly|unix.MOUNT_ATTR_NOEXEC); err != nil {
+		return err
+	}
+	for _, device := range devices {
+		if err := m.add("/dev/"+device, "/dev/"+device, unix.MOUNT_ATTR_RDONLY|unix.MOUNT_ATTR_NOSUID|unix.MOUNT_ATTR_NOEXEC); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// addHouseDevices adds what the devices of a housing's containers go over.
+func (s *state) addHouseDevices(m *mounts) error {
+	return m.add(s.path(houseDev), "/dev", readOnly|unix.MOUNT_ATTR_NOEXEC)
 }

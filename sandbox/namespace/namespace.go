@@ -18,6 +18,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"slices"
 	"sync"
 
 	"hotaru/sandbox"
@@ -40,7 +41,9 @@ type Config struct {
 	Mkfs string
 	// CgroupV1 leaves version 2 control groups alone on a host that has both versions.
 	CgroupV1 bool
-	Log      *slog.Logger
+	// Housing is where stage-1 lives; nil means in namespaces that this driver makes. The driver opens and closes it.
+	Housing Housing
+	Log     *slog.Logger
 }
 
 // Error is an error of this driver that callers tell apart with errors.Is.
@@ -67,6 +70,8 @@ type Driver struct {
 	filter   []byte
 	landlock bool
 	v1Only   bool
+	housing  Housing // nil: none but ours
+	housed   bool    // the housing is to be closed
 	spawner  *spawner
 	images   *image.Maker // nil where /tmp can only be a directory
 	noImages error        // why it is nil
@@ -99,7 +104,13 @@ func New(config Config) (*Driver, error) {
 	if err != nil {
 		return nil, err
 	}
-	d := &Driver{log: config.Log, filter: seccomp.Bytes(filter), landlock: hasLandlock(), v1Only: config.CgroupV1, boxes: map[string]*box{}}
+	d := &Driver{
+		log: config.Log, filter: seccomp.Bytes(filter), landlock: hasLandlock(), v1Only: config.CgroupV1,
+		housing: config.Housing, boxes: map[string]*box{},
+	}
+	if d.housing != nil {
+		d.landlock = d.landlock && d.housing.RunsLandlock()
+	}
 	if d.state, err = openState(config.StateDir); err != nil {
 		return nil, err
 	}
@@ -115,14 +126,21 @@ func (d *Driver) open(program []byte, config Config) error {
 	if err := d.openCgroups(); err != nil {
 		return err
 	}
+	d.numbers = newNumbers(d.state.name)
+	d.images, d.noImages = image.Open(context.Background(), image.Config{
+		Dir: d.state.path("images"), Mkfs: config.Mkfs, Reserve: config.DiskReserve, Log: d.log,
+	})
+	if d.housing != nil {
+		if err := d.state.writeHouse(program); err != nil {
+			return err
+		}
+		d.housed = true
+		return d.housing.Open(d.state.name)
+	}
 	var err error
 	if d.stage1, err = seal(program); err != nil {
 		return err
 	}
-	d.images, d.noImages = image.Open(context.Background(), image.Config{
-		Dir: d.state.path("images"), Mkfs: config.Mkfs, Reserve: config.DiskReserve, Log: d.log,
-	})
-	d.numbers = newNumbers(d.state.name)
 	d.spawner = startSpawner(d.stage1, d.log)
 	return nil
 }
@@ -130,14 +148,21 @@ func (d *Driver) open(program []byte, config Config) error {
 // openCgroups makes our parent groups. They are recorded first: whatever happens next, Sweep finds them. Those of
 // a dead daemon stay on record until they are swept.
 func (d *Driver) openCgroups() error {
-	layout, err := cgroup.Detect(d.state.name, d.v1Only)
+	var layout cgroup.Layout
+	var others []string
+	var err error
+	if d.housing != nil {
+		layout, others, err = cgroup.DetectOCI(d.state.name)
+	} else {
+		layout, err = cgroup.Detect(d.state.name, d.v1Only)
+	}
 	if err != nil {
 		return err
 	}
-	if err := d.state.recordCgroups(layout.Dirs()); err != nil {
+	if err := d.state.recordCgroups(slices.Concat(layout.Dirs(), others)); err != nil {
 		return err
 	}
-	d.cgroups, err = cgroup.Open(layout)
+	d.cgroups, err = cgroup.Open(layout, others...)
 	return err
 }
 
@@ -149,6 +174,9 @@ func (d *Driver) release() error {
 	if d.images != nil {
 		failures = append(failures, d.images.Close())
 	}
+	if d.housed {
+		failures = append(failures, d.housing.Close())
+	}
 	if d.stage1 != nil {
 		failures = append(failures, d.stage1.Close())
 	}
@@ -158,8 +186,13 @@ func (d *Driver) release() error {
 	return errors.Join(append(failures, d.state.close())...)
 }
 
-// Name is "namespace".
-func (d *Driver) Name() string { return "namespace" }
+// Name is "namespace", or the housing's.
+func (d *Driver) Name() string {
+	if d.housing != nil {
+		return d.housing.Name()
+	}
+	return "namespace"
+}
 
 // Capabilities lists what this host lets the driver enforce, as probed by New.
 func (d *Driver) Capabilities() []sandbox.Capability {

@@ -85,6 +85,11 @@ func (d *Driver) probe() []sandbox.Capability {
 			}
 		}
 	}
+	if d.housing != nil {
+		for _, c := range d.housing.Lacks() {
+			missing[c.Boundary] = c
+		}
+	}
 	all := make([]sandbox.Capability, 0, len(sandbox.Boundaries))
 	for _, boundary := range sandbox.Boundaries {
 		c, lacks := missing[boundary]

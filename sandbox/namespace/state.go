@@ -23,6 +23,8 @@ import (
 //
 //	lock            held by the daemon that lives
 //	cgroups.json    the parent directories of its control groups, written before the first is used
+//	stage1          the init program of a housing, which cannot start it from memory
+//	house/          what a housing's containers have at /dev, below their runtime's devices
 //	dev/            what every sandbox sees as /dev, before the devices are bound over it
 //	images/         where images of /tmp are made; they have no names (package image)
 //	sandboxes/<ID>/ what is recorded of one: late, a limit to lift (disk.go), and tmp if that is a directory
@@ -62,6 +64,35 @@ func openState(dir string) (*state, error) {
 
 func (s *state) path(parts ...string) string {
 	return filepath.Join(append([]string{s.dir}, parts...)...)
+}
+
+// What a housing needs as files.
+const (
+	stage1File = "stage1" // the init program
+	houseDev   = "house"  // a /dev with a place for it
+)
+
+// StageOne is where a housing's containers have stage-1.
+const StageOne = "/dev/init"
+
+// writeHouse writes the init program and its place. It is a new file each time: a sandbox that still runs the old one
+// keeps it.
+func (s *state) writeHouse(image []byte) error {
+	next := s.path(stage1File + ".next")
+	err := os.WriteFile(next, image, 0o755)
+	if err == nil {
+		err = os.Rename(next, s.path(stage1File))
+	}
+	if err == nil {
+		err = os.MkdirAll(s.path(houseDev), 0o755)
+	}
+	if err == nil {
+		err = os.WriteFile(s.path(houseDev, filepath.Base(StageOne)), nil, 0o644)
+	}
+	if err != nil {
+		return fmt.Errorf("sandbox: %w", err)
+	}
+	return nil
 }
 
 func (s *state) close() error { return s.lock.Close() }

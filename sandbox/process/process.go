@@ -49,8 +49,11 @@ func (d *Driver) Capabilities() []sandbox.Capability {
 			Reason:   "the process driver runs functions as plain processes of this user: NOTHING IS ISOLATED",
 			Mend:     "run on Linux with --sandbox=namespace; use this driver for development only",
 		}
-		if boundary == sandbox.BoundaryEgress {
+		switch boundary {
+		case sandbox.BoundaryEgress:
 			capability = sandbox.Capability{Boundary: boundary, Enforced: true}
+		case sandbox.AbilityAttach:
+			capability.Reason = "a running process of the host cannot be shown files: functions start without zygotes"
 		}
 		capabilities = append(capabilities, capability)
 	}

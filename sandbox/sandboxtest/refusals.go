@@ -131,7 +131,7 @@ func testDestroyed(t *testing.T, h *host) {
 }
 
 func testSealed(t *testing.T, h *host) {
-	if !h.enforces(sandbox.BoundaryFiles) {
+	if !h.enforces(sandbox.AbilityAttach) {
 		box := h.create(h.spec("unsupported"))
 		p := h.start(box, program("sleep"))
 		p.expect("ready")

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"strings"
 	"time"
 
@@ -31,13 +32,16 @@ func (g *Group) Freeze(ctx context.Context) error {
 	return nil
 }
 
-// Thaw lets the processes run again.
+// Thaw lets the processes run again. A group that is gone has none.
 func (g *Group) Thaw() error {
 	r := g.parent.layout.freezer
 	if r.dir == "" {
 		return nil
 	}
-	return thaw(r, g.in(r))
+	if err := thaw(r, g.in(r)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return nil
 }
 
 func thaw(r role, dir string) error {

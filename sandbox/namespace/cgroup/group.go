@@ -8,7 +8,10 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"slices"
+	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -35,15 +38,17 @@ type Usage struct {
 type Parent struct {
 	layout Layout
 	roles  []role
+	others []string // parent directories that somebody else makes groups in; removed all the same
 	// mkdir and rmdir are the kernel's; a test of version 2 on a host without it gives its own, which make
 	// the files that the kernel would make.
 	mkdir func(dir string) error
 	rmdir func(dir string) error
 }
 
-// Open makes the parent directories of the layout where they are missing, with the controllers handed down.
-func Open(layout Layout) (*Parent, error) {
-	p := &Parent{layout: layout, roles: layout.dirs(), mkdir: kernelMkdir, rmdir: unix.Rmdir}
+// Open makes the parent directories of the layout where they are missing, with the controllers handed down. others
+// are those that DetectOCI found.
+func Open(layout Layout, others ...string) (*Parent, error) {
+	p := &Parent{layout: layout, roles: layout.dirs(), others: others, mkdir: kernelMkdir, rmdir: unix.Rmdir}
 	return p, p.open()
 }
 
@@ -95,6 +100,11 @@ func (p *Parent) Close() error {
 	for _, r := range p.roles {
 		if err := removeDir(ctx, r.dir, p.rmdir); err != nil {
 			failures = append(failures, fmt.Errorf("cgroup: remove %s: %w", r.dir, err))
+		}
+	}
+	for _, dir := range p.others {
+		if err := removeDir(ctx, dir, p.rmdir); err != nil {
+			failures = append(failures, fmt.Errorf("cgroup: remove %s: %w", dir, err))
 		}
 	}
 	return errors.Join(failures...)
@@ -174,7 +184,79 @@ func (g *Group) Remove(ctx context.Context) error {
 			failures = append(failures, fmt.Errorf("cgroup: remove %s: %w", g.in(r), err))
 		}
 	}
+	for _, dir := range g.parent.others {
+		if err := removeDir(ctx, filepath.Join(dir, g.name), g.parent.rmdir); err != nil {
+			failures = append(failures, fmt.Errorf("cgroup: remove %s: %w", dir, err))
+		}
+	}
 	return errors.Join(failures...)
+}
+
+// StartIn starts a command in the group, on the calling thread, which is in the group itself for a moment: the caller
+// throws it away.
+func (g *Group) StartIn(cmd *exec.Cmd) error {
+	unified, err := g.OpenUnified()
+	if err != nil {
+		return err
+	}
+	if unified != nil {
+		defer unified.Close()
+		cmd.SysProcAttr = &syscall.SysProcAttr{UseCgroupFD: true, CgroupFD: int(unified.Fd())}
+	}
+	enter, leave, err := g.OpenTasks()
+	if err != nil {
+		return err
+	}
+	defer func() {
+		for _, file := range slices.Concat(enter, leave) {
+			file.Close()
+		}
+	}()
+	for _, file := range enter {
+		if _, err := file.WriteString("0"); err != nil {
+			return fmt.Errorf("cgroup: join: %w", err)
+		}
+	}
+	err = cmd.Start()
+	for _, file := range leave {
+		if _, leaveErr := file.WriteString("0"); leaveErr != nil {
+			err = errors.Join(err, fmt.Errorf("cgroup: leave: %w", leaveErr))
+		}
+	}
+	return err
+}
+
+// Kill thaws the group, kills every process in it and waits until none is left.
+func (g *Group) Kill(ctx context.Context) error {
+	if err := g.Thaw(); err != nil {
+		return err
+	}
+	for _, r := range g.parent.roles {
+		if err := killAll(ctx, g.in(r)); err != nil {
+			return fmt.Errorf("cgroup: kill: %w", err)
+		}
+	}
+	return nil
+}
+
+// OpenMember opens a pidfd of a process if it is in the group. The caller closes it.
+func (g *Group) OpenMember(pid int) (*os.File, error) {
+	fd, err := unix.PidfdOpen(pid, 0)
+	if err != nil {
+		return nil, fmt.Errorf("cgroup: process %d: %w", pid, err)
+	}
+	file := os.NewFile(uintptr(fd), "pidfd")
+	// Looked up once the process is held: its number may have gone to a stranger before.
+	for _, r := range g.parent.roles {
+		members, err := processes(g.in(r))
+		if err == nil && !slices.Contains(members, pid) {
+			err = fmt.Errorf("cgroup: process %d is not in %s", pid, g.in(r))
+		}
+		if err != nil {
+			return nil, errors.Join(err, file.Close())
+		}
+	}
+	return file, nil
 }
 
 func removeDir(ctx context.Context, dir string, rmdir func(string) error) error {

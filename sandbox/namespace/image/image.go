@@ -198,11 +198,13 @@ func complaint(fs int) string {
 	return ""
 }
 
-// TakeTree returns the detached mount, once: it is the caller's to move and to close.
-func (i *Image) TakeTree() *os.File {
-	tree := i.tree
-	i.tree = nil
-	return tree
+// Tree returns a detached mount of the file system, another each time: it is the caller's to move and to close.
+func (i *Image) Tree() (*os.File, error) {
+	if tree := i.tree; tree != nil {
+		i.tree = nil
+		return tree, nil
+	}
+	return mount("/dev/loop" + strconv.Itoa(i.loop))
 }
 
 // Device names the image's block device as control groups want it: "7:3".

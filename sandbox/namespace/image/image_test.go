@@ -208,12 +208,18 @@ func TestCloseDropsAll(t *testing.T) {
 	if n, err := fillNew(t, i, "x", 32, nil); err != nil {
 		t.Fatal(n, err)
 	}
-	tree := i.TakeTree()
-	if again := i.TakeTree(); again != nil {
-		t.Error("there are two trees")
-	}
-	if err := tree.Close(); err != nil {
-		t.Fatal(err)
+	for range 2 { // each is another mount of the same
+		tree, err := i.Tree()
+		if err != nil {
+			t.Fatal(err)
+		}
+		var stat unix.Stat_t
+		if err := unix.Fstatat(int(tree.Fd()), "x", &stat, 0); err != nil || stat.Size != 32*megabyte {
+			t.Errorf("in a tree: %d bytes, %v", stat.Size, err)
+		}
+		if err := tree.Close(); err != nil {
+			t.Fatal(err)
+		}
 	}
 	backing := "/sys/block/loop" + strconv.Itoa(i.loop) + "/loop/backing_file"
 	before, err := os.ReadFile(backing)
@@ -349,7 +355,11 @@ func BenchmarkMake(b *testing.B) {
 		if err != nil {
 			b.Fatal(err)
 		}
-		if err := errors.Join(i.TakeTree().Close(), i.Close()); err != nil {
+		tree, err := i.Tree()
+		if err != nil {
+			b.Fatal(err)
+		}
+		if err := errors.Join(tree.Close(), i.Close()); err != nil {
 			b.Fatal(err)
 		}
 	}

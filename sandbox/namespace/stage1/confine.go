@@ -13,7 +13,7 @@ import (
 )
 
 const (
-	maxFD = math.MaxUint32
+	maxFD = math.MaxInt32 // no descriptor is higher, and gVisor takes it for a signed number
 
 	// Of linux/securebits.h: a user id of 0 means nothing, capabilities survive no change of user, no ambient
 	// ones, and none of it can be changed back. NO_SETUID_FIXUP is locked at off, because the change of user
@@ -43,13 +43,13 @@ func confine(m *wire.Setup) (string, syscall.Errno) {
 	}
 	// gVisor's kernel knows neither secure bits nor ambient capabilities. Both are a second wall: there is nothing
 	// left in the bounding set, and nothing is gained after no_new_privs.
-	if err := unix.Prctl(unix.PR_SET_SECUREBITS, secureBits, 0, 0, 0); err != nil && !(m.Housed && err == unix.EINVAL) {
+	if err := unix.Prctl(unix.PR_SET_SECUREBITS, secureBits, 0, 0, 0); err != nil && (!m.Housed || err != unix.EINVAL) {
 		return "securebits", errnoOf(err)
 	}
 	if err := keepOnly(1<<unix.CAP_SETUID | 1<<unix.CAP_SETGID); err != nil {
 		return "capabilities", errnoOf(err)
 	}
-	if err := unix.Prctl(unix.PR_CAP_AMBIENT, unix.PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0); err != nil && !(m.Housed && err == unix.EINVAL) {
+	if err := unix.Prctl(unix.PR_CAP_AMBIENT, unix.PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0); err != nil && (!m.Housed || err != unix.EINVAL) {
 		return "ambient capabilities", errnoOf(err)
 	}
 	if err := unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); err != nil {

@@ -159,8 +159,8 @@ func (s *server) setup(id uint64, m *wire.Setup, fds []int) bool {
 	return errno == 0
 }
 
-// furnish makes what is seen inside, unless stage-1 was born into it.
-func furnish(m *wire.Setup, fds []int) (string, syscall.Errno) {
+// makeInside makes what is seen inside, unless stage-1 was born into it.
+func makeInside(m *wire.Setup, fds []int) (string, syscall.Errno) {
 	mounts := len(m.Mounts) + 1
 	if m.Housed {
 		mounts = 0
@@ -185,7 +185,7 @@ func furnish(m *wire.Setup, fds []int) (string, syscall.Errno) {
 
 // build does what must be done before anything may start.
 func (s *server) build(m *wire.Setup, fds []int) (string, syscall.Errno) {
-	if stage, errno := furnish(m, fds); errno != 0 {
+	if stage, errno := makeInside(m, fds); errno != 0 {
 		return stage, errno
 	}
 	null, err := unix.Open("/dev/null", unix.O_RDWR|unix.O_CLOEXEC, 0)

@@ -6,6 +6,8 @@ import (
 	"syscall"
 
 	"golang.org/x/sys/unix"
+
+	"hotaru/sandbox/namespace/furnish"
 )
 
 // enterRoot makes the detached mount root the root of this namespace, mounts the others and /proc in it, and
@@ -55,23 +57,11 @@ func mountAll(targets []string, mounts []int) (string, syscall.Errno) {
 	}
 	defer unix.Close(root)
 	for i, target := range targets {
-		if err := moveTo(root, target, mounts[i]); err != nil {
+		if err := furnish.MoveTo(root, target, mounts[i]); err != nil {
 			return target, errnoOf(err)
 		}
 	}
 	return "", 0
-}
-
-func moveTo(root int, target string, mount int) error {
-	at, err := unix.Openat2(root, target, &unix.OpenHow{
-		Flags:   unix.O_PATH | unix.O_CLOEXEC,
-		Resolve: unix.RESOLVE_IN_ROOT | unix.RESOLVE_NO_MAGICLINKS,
-	})
-	if err != nil {
-		return err
-	}
-	defer unix.Close(at)
-	return unix.MoveMount(mount, "", at, "", unix.MOVE_MOUNT_F_EMPTY_PATH|unix.MOVE_MOUNT_T_EMPTY_PATH)
 }
 
 // newProc makes a /proc of this pid namespace in which a process sees only its own user's processes, so not
@@ -91,30 +81,15 @@ func newProc() (int, error) {
 	return unix.Fsmount(fs, unix.FSMOUNT_CLOEXEC, unix.MOUNT_ATTR_NOSUID|unix.MOUNT_ATTR_NODEV|unix.MOUNT_ATTR_NOEXEC)
 }
 
-// procHidden tell of the host, its kernel's addresses or its other users. Most can be read by the host's root
-// alone already; this is the second wall.
-var procHidden = [...]string{
-	"/proc/kcore", "/proc/kmsg", "/proc/keys", "/proc/key-users", "/proc/kallsyms", "/proc/latency_stats",
-	"/proc/timer_list", "/proc/sched_debug", "/proc/sysrq-trigger", "/proc/slabinfo", "/proc/vmallocinfo",
-	"/proc/pagetypeinfo", "/proc/kpagecount", "/proc/kpageflags", "/proc/kpagecgroup", "/proc/modules",
-	"/proc/iomem", "/proc/ioports", "/proc/interrupts", "/proc/diskstats", "/proc/config.gz", "/proc/mtrr",
-	"/proc/cmdline", "/proc/partitions", "/proc/locks",
-}
-
-// procReadOnly has what may be read and must not be written, even by a process that got hold of privilege.
-var procReadOnly = [...]string{
-	"/proc/sys", "/proc/bus", "/proc/fs", "/proc/irq", "/proc/acpi", "/proc/scsi", "/proc/driver", "/proc/tty",
-}
-
 func hideProc() (string, syscall.Errno) {
-	for _, path := range procHidden {
+	for _, path := range furnish.ProcHidden {
 		err := unix.Mount("/dev/null", path, "", unix.MS_BIND, "")
 		if err != nil && err != unix.ENOENT {
 			return path, errnoOf(err)
 		}
 	}
 	readOnly := unix.MountAttr{Attr_set: unix.MOUNT_ATTR_RDONLY | unix.MOUNT_ATTR_NOSUID | unix.MOUNT_ATTR_NODEV | unix.MOUNT_ATTR_NOEXEC}
-	for _, path := range procReadOnly {
+	for _, path := range furnish.ProcReadOnly {
 		err := unix.Mount(path, path, "", unix.MS_BIND, "")
 		if err == unix.ENOENT {
 			continue

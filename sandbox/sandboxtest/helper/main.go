@@ -72,6 +72,13 @@ func main() {
 		var limit syscall.Rlimit
 		check(syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit))
 		fmt.Println(limit.Max)
+	case "no-new-privs":
+		const getNoNewPrivs = 39 // of linux/prctl.h
+		set, _, errno := syscall.Syscall6(syscall.SYS_PRCTL, getNoNewPrivs, 0, 0, 0, 0, 0)
+		if errno != 0 {
+			fail(errno.Error())
+		}
+		fmt.Println(set)
 	case "orphan": // leaves a child behind that never ends
 		start("sleep")
 	default:
