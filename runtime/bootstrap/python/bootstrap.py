@@ -1,6 +1,6 @@
 """Hotaru's Python bootstrap: loads a function's handler and answers its events.
 
-It talks to the daemon in frames over descriptor 3 (the frames are described in the runtimeapi package). It
+It talks to the daemon in frames over descriptor 3, or over the HTTP Runtime API where that descriptor is not there. It
 behaves as Lambda's own runtime does, down to the words of its errors. It runs on Python 3.8 and newer, and
 imports only what every start needs: the rest is imported when something asks for it, or while a process that
 knows no function yet is waiting for one.
@@ -8,17 +8,14 @@ knows no function yet is waiting for one.
 
 import json
 import os
+import stat
 import sys
 import time
-from _thread import RLock
 from importlib import import_module
 
 from hotaru_context import ContextError, LambdaContext
+from hotaru_frames import FD, Frames
 
-FD = 3
-RESPONSE, ERROR, INIT_ERROR, LOG = 17, 18, 19, 20
-READY_FRAME = b"\0\0\0\0\x10"
-MAX_LOG_RECORD = 256 * 1024
 NO_BREAK_SPACE = "\u00a0"
 
 
@@ -31,80 +28,34 @@ class Fault(Exception):
         self.trace = trace
 
 
-# -- frames -------------------------------------------------------------------------------------------------
+# -- the daemon ---------------------------------------------------------------------------------------------
 
-_inbox = bytearray(64 * 1024)
-_inbox_view = memoryview(_inbox)
-
-
-def receive(got=0):
-    """Returns the body of the next frame, got bytes of which are read. It is valid until the next call.
-
-    The daemon sends a Start and then an Event after each Ready, so that nothing ever follows the frame.
-    """
-    while got < 5:
-        got += _read_into(_inbox_view[got:])
-    length = int.from_bytes(_inbox[:4], "big")
-    if length + 5 <= len(_inbox):
-        while got < length + 5:
-            got += _read_into(_inbox_view[got:])
-        return _inbox_view[5 : length + 5]
-    body = bytearray(length)
-    view = memoryview(body)
-    have = got - 5
-    view[:have] = _inbox_view[5:got]
-    while have < length:
-        have += _read_into(view[have:])
-    return view
+_daemon = None
 
 
-def _read_into(view):
+def connect():
+    """Opens the conversation with the daemon: in frames, if descriptor 3 leads to it, else over HTTP."""
+    global _daemon
     try:
-        n = os.readv(FD, [view])
-    except ConnectionError:
-        n = 0
-    if n == 0:
-        # The daemon has let go of this environment: there is nobody to tell.
-        os._exit(0)
-    return n
+        framed = stat.S_ISSOCK(os.fstat(FD).st_mode)
+    except OSError:
+        framed = False
+    if framed or "AWS_LAMBDA_RUNTIME_API" not in os.environ:
+        _daemon = Frames()
+        return
+    from hotaru_http import RuntimeAPI
 
-
-def send(*parts):
-    """Writes frames that are given in parts, all of them, and nothing of another thread's in between."""
-    size = sum(map(len, parts))
-    with _outbox:
-        done = os.writev(FD, parts)
-        if done < size:
-            rest = memoryview(b"".join(parts))
-            while done < size:
-                done += os.write(FD, rest[done:])
-
-
-def _new_outbox():
-    global _outbox
-    _outbox = RLock()
-
-
-_new_outbox()
-# A forked child must not wait for a lock that a thread of its parent holds.
-os.register_at_fork(after_in_child=_new_outbox)
-
-
-def frame(kind, *body):
-    return (sum(map(len, body)).to_bytes(4, "big") + bytes((kind,)),) + body
-
-
-def answer(kind, number, tag, payload):
-    """The parts of a Response, Error or InitError frame."""
-    tag = tag.encode("utf-8", "replace")[:255].decode("utf-8", "ignore").encode("utf-8")
-    return frame(kind, number.to_bytes(4, "big") + bytes((len(tag),)) + tag, payload)
+    _daemon = RuntimeAPI(os.environ["AWS_LAMBDA_RUNTIME_API"])
 
 
 def log(text):
-    """Sends one log record, in pieces if it is longer than a record may be."""
-    data = text.encode("utf-8", "replace") if isinstance(text, str) else text
-    for begin in range(0, len(data) or 1, MAX_LOG_RECORD):
-        send(*frame(LOG, data[begin : begin + MAX_LOG_RECORD]))
+    """Writes one log record."""
+    _daemon.log(text.encode("utf-8", "replace") if isinstance(text, str) else text)
+
+
+def tag(kind):
+    """The bytes of an error's type, 255 at most."""
+    return kind.encode("utf-8", "replace")[:255].decode("utf-8", "ignore").encode("utf-8")
 
 
 # -- JSON as Lambda's runtime writes it ---------------------------------------------------------------------
@@ -296,9 +247,8 @@ def load(handler):
 
 
 def handle(handler, head, payload):
-    """Runs the handler on one event and returns the parts of the frame that answers it."""
+    """Runs the handler on one event and returns its answer: what sends it, its type and its payload."""
     global _request_id, _tenant_id
-    number = head["number"]
     request_id = _request_id = head.get("id", "")
     _tenant_id = head.get("tenant")
     if "trace" in head:
@@ -316,15 +266,15 @@ def handle(handler, head, payload):
             raise Fault("Runtime.UnmarshalError", "Unable to unmarshal input: {}".format(e))
         result = handler(event, context)
         if isinstance(result, bytes):
-            return answer(RESPONSE, number, "application/unknown", result)
+            return _daemon.respond, b"application/unknown", result
         try:
-            return answer(RESPONSE, number, "application/json", to_json(result))
+            return _daemon.respond, b"application/json", to_json(result)
         except Exception as e:
             raise Fault("Runtime.MarshalError", "Unable to marshal response: {}".format(e))
     except Exception as e:
         body = fault_body(e, request_id)
         log_error(body)
-        return answer(ERROR, number, body["errorType"], error_json(body))
+        return _daemon.fail, tag(body["errorType"]), error_json(body)
 
 
 def flush():
@@ -350,23 +300,14 @@ def prepare():
         stream.reconfigure(line_buffering=True)
 
 
-def wait_for_start():
-    """Waits for Start. A process that is started before its function is known uses the time to import what
-    most functions will."""
-    os.set_blocking(FD, False)
-    try:
-        got = _read_into(_inbox_view)
-    except BlockingIOError:
-        got = 0
-    os.set_blocking(FD, True)
-    if not got:
-        import logging, random, traceback  # noqa: E401,F401
-    return json.loads(bytes(receive(got)))
+def preload():
+    """Imports what most functions will, while a process that is started before its function is known waits."""
+    import logging, random, traceback  # noqa: E401,F401
 
 
-def begin(start):
+def begin(variables):
     """Becomes the function's process: its environment, its place, its randomness."""
-    for entry in start["env"]:
+    for entry in variables:
         name, _, value = entry.partition("=")
         os.environ[name] = value
     time.tzset()
@@ -398,28 +339,27 @@ def set_search_path(task):
 
 
 def main():
-    os.set_inheritable(FD, False)
+    connect()
     prepare()
-    start = wait_for_start()
-    begin(start)
+    handler_name, variables = _daemon.start(preload)
+    begin(variables)
     try:
-        handler = load(start["handler"])
+        handler = load(handler_name)
     except Exception as e:
         body = fault_body(e, "")
         log_error(body)
         flush()
-        send(*answer(INIT_ERROR, 0, body["errorType"], error_json(body)))
+        _daemon.fail_init(tag(body["errorType"]), error_json(body))
         sys.exit(1)
     flush()
-    send(READY_FRAME)
+    _daemon.ready()
     while True:
-        body = receive()
-        head_end = 4 + int.from_bytes(body[:4], "big")
-        parts = handle(handler, json.loads(bytes(body[4:head_end])), body[head_end:])
-        body = None
+        head, payload = _daemon.next()
+        send, kind, result = handle(handler, head, payload)
+        payload = None
         flush()
-        send(*parts, READY_FRAME)
-        parts = None
+        send(head, kind, result)
+        send = result = None
 
 
 if __name__ == "__main__":

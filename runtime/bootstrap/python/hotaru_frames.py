@@ -1,0 +1,114 @@
+"""The conversation with the daemon in frames over descriptor 3, which the runtimeapi package describes."""
+
+import json
+import os
+from _thread import RLock
+
+FD = 3
+RESPONSE, ERROR, INIT_ERROR, LOG = 17, 18, 19, 20
+READY = b"\0\0\0\0\x10"
+MAX_LOG_RECORD = 256 * 1024
+
+
+class Frames:
+    """One conversation. Only log may be called by other threads than the one that runs the handler."""
+
+    def __init__(self):
+        os.set_inheritable(FD, False)
+        self._inbox = bytearray(64 * 1024)
+        self._view = memoryview(self._inbox)
+        self._new_lock()
+        # A forked child must not wait for a lock that a thread of its parent holds.
+        os.register_at_fork(after_in_child=self._new_lock)
+
+    def _new_lock(self):
+        self._lock = RLock()
+
+    def start(self, meanwhile):
+        """Returns the handler's name and the environment variables, once the daemon says them. If it does not at
+        once, meanwhile is called before waiting."""
+        os.set_blocking(FD, False)
+        try:
+            got = self._read_into(self._view)
+        except BlockingIOError:
+            got = 0
+        os.set_blocking(FD, True)
+        if not got:
+            meanwhile()
+        start = json.loads(bytes(self._receive(got)))
+        return start["handler"], start["env"]
+
+    def ready(self):
+        """Asks for the first event: Init is over."""
+        self._send(READY)
+
+    def next(self):
+        """Waits for an event and returns its head and its payload, which is valid until the next call."""
+        body = self._receive()
+        end = 4 + int.from_bytes(body[:4], "big")
+        return json.loads(bytes(body[4:end])), body[end:]
+
+    def respond(self, head, content_type, payload):
+        """Answers an event and asks for the next."""
+        self._send(*_answer(RESPONSE, head["number"], content_type, payload), READY)
+
+    def fail(self, head, kind, payload):
+        """Answers an event with an error and asks for the next."""
+        self._send(*_answer(ERROR, head["number"], kind, payload), READY)
+
+    def fail_init(self, kind, payload):
+        """Reports that the function cannot be served."""
+        self._send(*_answer(INIT_ERROR, 0, kind, payload))
+
+    def log(self, record):
+        """Sends one log record, in pieces if it is longer than a record may be."""
+        for begin in range(0, len(record) or 1, MAX_LOG_RECORD):
+            self._send(*_frame(LOG, record[begin : begin + MAX_LOG_RECORD]))
+
+    def _receive(self, got=0):
+        """Returns the body of the next frame, got bytes of which are read. It is valid until the next call.
+
+        The daemon sends a Start and then an Event after each Ready, so that nothing ever follows the frame.
+        """
+        while got < 5:
+            got += self._read_into(self._view[got:])
+        length = int.from_bytes(self._inbox[:4], "big")
+        if length + 5 <= len(self._inbox):
+            while got < length + 5:
+                got += self._read_into(self._view[got:])
+            return self._view[5 : length + 5]
+        view = memoryview(bytearray(length))
+        have = got - 5
+        view[:have] = self._view[5:got]
+        while have < length:
+            have += self._read_into(view[have:])
+        return view
+
+    def _read_into(self, view):
+        try:
+            n = os.readv(FD, [view])
+        except ConnectionError:
+            n = 0
+        if n == 0:
+            # The daemon has let go of this environment: there is nobody to tell.
+            os._exit(0)
+        return n
+
+    def _send(self, *parts):
+        """Writes frames that are given in parts, all of them, and nothing of another thread's in between."""
+        size = sum(map(len, parts))
+        with self._lock:
+            done = os.writev(FD, parts)
+            if done < size:
+                rest = memoryview(b"".join(parts))
+                while done < size:
+                    done += os.write(FD, rest[done:])
+
+
+def _frame(kind, *body):
+    return (sum(map(len, body)).to_bytes(4, "big") + bytes((kind,)),) + body
+
+
+def _answer(kind, number, tag, payload):
+    """The parts of a Response, Error or InitError frame. tag is bytes, 255 at most."""
+    return _frame(kind, number.to_bytes(4, "big") + bytes((len(tag),)) + tag, payload)
