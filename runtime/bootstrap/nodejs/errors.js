@@ -18,6 +18,10 @@ class Unhandled extends Error {
 }
 Unhandled.prototype.name = 'Runtime.UnhandledPromiseRejection';
 
+// What Lambda says of an error whose properties cannot be read.
+const UNREADABLE = 'callback called with Error argument, but there was a problem while retrieving one or more of its ' +
+  'message, name, and stack';
+
 function isError(err) {
   return err instanceof Error || (err !== null && typeof err === 'object' &&
     ['name', 'message', 'stack'].every((field) => err[field] && typeof err[field] === 'string'));
@@ -37,17 +41,24 @@ function describe(err) {
   } catch (_) { // a getter or toString of the function's own that throws
     return {
       errorType: 'handled',
-      errorMessage: 'The error that was thrown cannot be described: reading its name, message or stack failed.',
-      trace: [],
+      errorMessage: UNREADABLE,
     };
+  }
+}
+
+function intoError(err) {
+  if (err instanceof Error) return err;
+  try {
+    return new Error(err);
+  } catch (_) { // it has no text
+    return new Error(UNREADABLE);
   }
 }
 
 // logged is an error as a log line shows it, with the fields the function gave it.
 function logged(err) {
   try {
-    if (!(err instanceof Error)) err = new Error(err);
-    return '\t' + JSON.stringify(err, (_key, value) => (value instanceof Error ? fields(value) : value));
+    return '\t' + JSON.stringify(intoError(err), (_key, value) => (value instanceof Error ? fields(value) : value));
   } catch (_) {
     return '\t' + JSON.stringify(describe(err));
   }
@@ -60,4 +71,4 @@ function fields(err) {
   return all;
 }
 
-module.exports = { RuntimeError, Unhandled, describe, logged };
+module.exports = { RuntimeError, Unhandled, describe, intoError, logged };

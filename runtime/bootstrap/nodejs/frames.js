@@ -1,0 +1,165 @@
+'use strict';
+// The conversation with the daemon in frames over descriptor 3, which the runtimeapi package describes.
+
+const fs = require('fs');
+const { gone, writeAll } = require('./descriptor.js');
+
+const FD = 3;
+const RESPONSE = 17, ERROR = 18, INIT_ERROR = 19, LOG = 20;
+const READY = 16;
+const HEADER = 5;
+const MAX_LOG_RECORD = 256 * 1024;
+
+class Frames {
+  // deliver is called with the head of each event and its payload's text.
+  constructor(deliver) {
+    this.deliver = deliver;
+    this.events = 0;
+    this.socket = null; // descriptor 3, from the second event on
+    this.inbox = Buffer.allocUnsafeSlow(64 * 1024);
+    this.rest = null; // the beginning of a frame's header
+    this.frame = null; // a frame that does not come at once, and how much of it is there
+    this.have = 0;
+  }
+
+  // start waits for the handler's name and the environment variables. Nothing else can happen before.
+  start() {
+    let frame = null;
+    while (!frame) {
+      const n = fs.readSync(FD, this.inbox);
+      if (n === 0) gone();
+      frame = this.gather(this.inbox.subarray(0, n));
+    }
+    return JSON.parse(frame.toString('utf8', HEADER));
+  }
+
+  // ready asks for the first event: Init is over.
+  ready() {
+    const frame = Buffer.allocUnsafe(HEADER);
+    this.putReady(frame, 0);
+    writeAll(FD, frame);
+    this.listen();
+  }
+
+  // respond answers an event and asks for the next. payload is text or bytes.
+  respond(head, contentType, payload) {
+    this.answer(RESPONSE, head.number, contentType, payload, true);
+    this.listen();
+  }
+
+  // fail answers an event with an error and asks for the next.
+  fail(head, kind, payload) {
+    this.answer(ERROR, head.number, kind, payload, true);
+    this.listen();
+  }
+
+  // crash reports what ends the process: head is the event's, or null in Init.
+  crash(head, kind, payload) {
+    if (head) this.answer(ERROR, head.number, kind, payload, false);
+    else this.answer(INIT_ERROR, 0, kind, payload, false);
+  }
+
+  log(text) {
+    const record = Buffer.from(text);
+    for (let begin = 0; begin < record.length; begin += MAX_LOG_RECORD) {
+      const piece = record.subarray(begin, begin + MAX_LOG_RECORD);
+      const frame = Buffer.allocUnsafe(HEADER + piece.length);
+      frame.writeUInt32BE(piece.length, 0);
+      frame[4] = LOG;
+      piece.copy(frame, HEADER);
+      writeAll(FD, frame);
+    }
+  }
+
+  answer(type, number, tag, payload, ready) {
+    const text = typeof payload === 'string';
+    const tagSize = Buffer.byteLength(tag);
+    const size = 5 + tagSize + (text ? Buffer.byteLength(payload) : payload.length);
+    const frame = Buffer.allocUnsafe(HEADER + size + (ready ? HEADER : 0));
+    frame.writeUInt32BE(size, 0);
+    frame[4] = type;
+    frame.writeUInt32BE(number, 5);
+    frame[9] = tagSize;
+    frame.write(tag, 10);
+    if (text) frame.write(payload, 10 + tagSize);
+    else payload.copy(frame, 10 + tagSize);
+    if (ready) this.putReady(frame, HEADER + size);
+    writeAll(FD, frame);
+  }
+
+  putReady(frame, at) {
+    frame.writeUInt32BE(0, at);
+    frame[at + 4] = READY;
+  }
+
+  // gather takes what was read and returns a frame when it is whole. The daemon sends a Start and then an Event after
+  // each Ready, so that nothing ever follows a frame.
+  gather(chunk) {
+    if (!this.frame) {
+      if (this.rest) chunk = Buffer.concat([this.rest, chunk]);
+      this.rest = null;
+      if (chunk.length < HEADER) {
+        this.rest = Buffer.from(chunk);
+        return null;
+      }
+      const size = HEADER + chunk.readUInt32BE(0);
+      if (chunk.length >= size) return chunk;
+      this.frame = Buffer.allocUnsafe(size);
+      this.have = 0;
+    }
+    this.have += chunk.copy(this.frame, this.have);
+    if (this.have < this.frame.length) return null;
+    const whole = this.frame;
+    this.frame = null;
+    return whole;
+  }
+
+  // listen waits for the next event, and keeps the process alive for it. During an invocation nothing of ours
+  // does: an empty event loop means something then.
+  //
+  // A socket answers fastest, but takes a while to load and set up: the first event is read without.
+  listen() {
+    if (this.socket) this.socket.ref();
+    else if (this.events > 0) this.openSocket();
+    else this.readFirst();
+  }
+
+  readFirst() {
+    fs.read(FD, this.inbox, 0, this.inbox.length, null, (err, n) => {
+      if (err || n === 0) return gone();
+      const frame = this.gather(this.inbox.subarray(0, n));
+      if (frame) this.take(frame);
+      else this.readFirst();
+    });
+  }
+
+  openSocket() {
+    this.socket = new (require('net').Socket)({
+      fd: FD,
+      readable: true,
+      writable: true,
+      // One buffer for all that comes, without the machinery of streams.
+      onread: {
+        buffer: this.inbox,
+        callback: (n) => {
+          const frame = this.gather(this.inbox.subarray(0, n));
+          if (frame) {
+            this.socket.unref();
+            this.take(frame);
+          }
+          return true;
+        },
+      },
+    });
+    this.socket.on('end', gone).on('error', gone);
+    this.socket.resume();
+  }
+
+  take(frame) {
+    this.events++;
+    const payload = HEADER + 4 + frame.readUInt32BE(HEADER);
+    this.deliver(JSON.parse(frame.utf8Slice(HEADER + 4, payload)), frame.utf8Slice(payload, frame.length));
+  }
+}
+
+module.exports = { FD, Frames };
