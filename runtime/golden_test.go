@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -53,7 +54,7 @@ func writeSections(t *testing.T, file string, sections []section) {
 // TestGolden runs every function in testdata on every interpreter of its language that is installed. A file
 // has the function's own files, "handler", "env", "events" (one a line) and "want", the transcript; a version
 // that answers differently has "want <version>". The -rewrite flag writes both. An interpreter that was started
-// before its function was there must do exactly the same.
+// before its function was there must do exactly the same, and so must one that talks over the HTTP Runtime API.
 func TestGolden(t *testing.T) {
 	for language, ids := range map[string][]string{
 		// The first is the one whose transcript is "want".
@@ -96,9 +97,12 @@ func golden(t *testing.T, file string, r *runtime.Runtime, first bool) {
 	env, _ := get("env")
 	events, _ := get("events")
 	f := played{files, strings.TrimSpace(handler), strings.Fields(env), strings.Split(strings.TrimSpace(events), "\n")}
-	got := f.play(t, r, false)
-	if late := f.play(t, r, true); late != got {
-		t.Errorf("an interpreter that was there before its function does not do the same (-cold +warm):\n%s", cmp.Diff(got, late))
+	got := f.play(t, r, cold)
+	if late := f.play(t, r, zygote); late != got {
+		t.Errorf("an interpreter that was there before its function does not do the same (-cold +zygote):\n%s", cmp.Diff(got, late))
+	}
+	if diff := cmp.Diff(said(got), said(f.play(t, r, overHTTP))); diff != "" {
+		t.Errorf("over the HTTP Runtime API it does not do the same (-frames +HTTP):\n%s", diff)
 	}
 
 	own := "want " + r.Version
@@ -130,8 +134,24 @@ type played struct {
 	env, events []string
 }
 
-// play returns the transcript of a new process. late has the process wait before there is any code.
-func (f played) play(t *testing.T, r *runtime.Runtime, late bool) string {
+// said is what a transcript says whatever the transport: the answers in their order, and what was written to the log. In
+// frames that is records and prints, apart; over HTTP it is all printed, with carriage returns inside records.
+func said(transcript string) (lines struct{ Answers, Log []string }) {
+	for line := range strings.Lines(transcript) {
+		kind, quoted, _ := strings.Cut(strings.TrimSuffix(line, "\n"), " ")
+		text, err := strconv.Unquote(quoted)
+		if kind != "log" && kind != "stdout" || err != nil {
+			lines.Answers = append(lines.Answers, line)
+			continue
+		}
+		lines.Log = append(lines.Log, strings.ReplaceAll(strings.TrimSuffix(text, "\n"), "\n", "\r"))
+	}
+	slices.Sort(lines.Log)
+	return lines
+}
+
+// play returns the transcript of a new process. A zygote waits before there is any code.
+func (f played) play(t *testing.T, r *runtime.Runtime, way way) string {
 	task := filepath.Join(t.TempDir(), "task")
 	if err := os.MkdirAll(task, 0o755); err != nil {
 		t.Fatal(err)
@@ -143,11 +163,11 @@ func (f played) play(t *testing.T, r *runtime.Runtime, late bool) string {
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 	defer cancel()
-	if !late {
+	if way != zygote {
 		put()
 	}
-	p := launch(t, r, task, f.handler, f.env, nil)
-	if late {
+	p := setup{runtime: r, task: task, handler: f.handler, env: f.env, way: way}.launch(t)
+	if way == zygote {
 		p.untilWaiting(ctx)
 		put()
 	}

@@ -5,11 +5,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
 	goruntime "runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -97,34 +99,78 @@ func launch(t testing.TB, r *runtime.Runtime, task, handler string, env []string
 // launchWith has the log records go to logs instead of the transcript.
 func launchWith(t testing.TB, r *runtime.Runtime, task, handler string, env []string, edit func(*runtime.Program), logs runtimeapi.LogSink) *process {
 	t.Helper()
-	layers := filepath.Join(filepath.Dir(task), "opt")
-	program := r.Program(runtime.Options{TaskRoot: task, LayerRoot: layers, MemoryMB: 256})
-	if edit != nil {
-		edit(&program)
+	return setup{r, task, handler, env, edit, logs, cold}.launch(t)
+}
+
+// way is how a runtime process is started and talked to. A function must see no difference.
+type way string
+
+const (
+	// cold starts the process with its function's variables, and talks in frames.
+	cold way = "cold"
+	// zygote starts it before its function is known.
+	zygote way = "zygote"
+	// overHTTP starts it without descriptor 3, and talks over the Runtime API.
+	overHTTP way = "HTTP"
+)
+
+// setup is what launch starts.
+type setup struct {
+	runtime       *runtime.Runtime
+	task, handler string
+	env           []string
+	edit          func(*runtime.Program)
+	logs          runtimeapi.LogSink
+	way           way
+}
+
+func (s setup) launch(t testing.TB) *process {
+	t.Helper()
+	layers := filepath.Join(filepath.Dir(s.task), "opt")
+	program := s.runtime.Program(runtime.Options{TaskRoot: s.task, LayerRoot: layers, MemoryMB: 256})
+	if s.edit != nil {
+		s.edit(&program)
 	}
-	daemon, theirs, err := runtimeapi.Pair()
-	if err != nil {
-		t.Fatal(err)
+	p := &process{t: t, task: s.task, exited: make(chan struct{})}
+	if s.logs == nil {
+		s.logs = p
 	}
-	defer theirs.Close()
-	p := &process{t: t, task: task, exited: make(chan struct{})}
-	p.cmd = &exec.Cmd{Path: program.Path, Args: program.Args, Env: program.Env, Dir: program.Dir,
-		ExtraFiles: []*os.File{theirs}, Stdout: &p.stdout, Stderr: &p.stdout}
-	if logs == nil {
-		logs = p
+	places := []string{"AWS_LAMBDA_RUNTIME_API=127.0.0.1:9001"}
+	p.cmd = &exec.Cmd{Path: program.Path, Args: program.Args, Dir: program.Dir, Stdout: &p.stdout, Stderr: &p.stdout}
+	if s.way == overHTTP {
+		listener, err := net.Listen("tcp4", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		places[0] = "AWS_LAMBDA_RUNTIME_API=" + listener.Addr().String()
+		p.session = runtimeapi.NewServer(listener)
+	} else {
+		daemon, theirs, err := runtimeapi.Pair()
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer theirs.Close()
+		p.cmd.ExtraFiles = []*os.File{theirs}
+		p.session = runtimeapi.NewFrames(daemon, s.logs)
 	}
-	p.session = runtimeapi.NewFrames(daemon, logs)
-	p.start = runtimeapi.Start{Handler: handler, Env: append([]string{
-		"AWS_LAMBDA_FUNCTION_NAME=the-function", "AWS_LAMBDA_FUNCTION_VERSION=$LATEST",
+	p.start = runtimeapi.Start{Handler: s.handler, Env: program.Environ(slices.Concat(places, []string{
+		"_HANDLER=" + s.handler, "AWS_LAMBDA_FUNCTION_NAME=the-function", "AWS_LAMBDA_FUNCTION_VERSION=$LATEST",
 		"AWS_LAMBDA_FUNCTION_MEMORY_SIZE=256", "AWS_LAMBDA_LOG_GROUP_NAME=/aws/lambda/the-function",
 		"AWS_LAMBDA_LOG_STREAM_NAME=the-stream",
-	}, env...)}
+	}, s.env))}
+	p.cmd.Env = p.start.Env
+	if s.way == zygote {
+		p.cmd.Env = program.Environ(places)
+	}
 	if err := p.cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
 	go func() {
 		defer close(p.exited)
 		_ = p.cmd.Wait() // how it ended is in ProcessState
+		if s.way == overHTTP {
+			_ = p.session.Close() // it cannot see the end itself
+		}
 	}()
 	t.Cleanup(p.stop)
 	return p
