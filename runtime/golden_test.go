@@ -87,16 +87,7 @@ func golden(t *testing.T, file string, r *runtime.Runtime, first bool) {
 		}
 		return sections[i].text, true
 	}
-	files := map[string]string{}
-	for _, s := range sections {
-		if strings.Contains(s.name, ".") && !strings.Contains(s.name, " ") {
-			files[s.name] = s.text
-		}
-	}
-	handler, _ := get("handler")
-	env, _ := get("env")
-	events, _ := get("events")
-	f := played{files, strings.TrimSpace(handler), strings.Fields(env), strings.Split(strings.TrimSpace(events), "\n")}
+	f := readPlayed(sections)
 	got := f.play(t, r, cold)
 	if late := f.play(t, r, zygote); late != got {
 		t.Errorf("an interpreter that was there before its function does not do the same (-cold +zygote):\n%s", cmp.Diff(got, late))
@@ -134,6 +125,23 @@ type played struct {
 	env, events []string
 }
 
+func readPlayed(sections []section) played {
+	f := played{files: map[string]string{}}
+	for _, s := range sections {
+		switch {
+		case s.name == "handler":
+			f.handler = strings.TrimSpace(s.text)
+		case s.name == "env":
+			f.env = strings.Fields(s.text)
+		case s.name == "events":
+			f.events = strings.Split(strings.TrimSpace(s.text), "\n")
+		case strings.Contains(s.name, ".") && !strings.Contains(s.name, " "):
+			f.files[s.name] = s.text
+		}
+	}
+	return f
+}
+
 // said is what a transcript says whatever the transport: the answers in their order, and what was written to the log. In
 // frames that is records and prints, apart; over HTTP it is all printed, with carriage returns inside records.
 func said(transcript string) (lines struct{ Answers, Log []string }) {
@@ -152,6 +160,10 @@ func said(transcript string) (lines struct{ Answers, Log []string }) {
 
 // play returns the transcript of a new process. A zygote waits before there is any code.
 func (f played) play(t *testing.T, r *runtime.Runtime, way way) string {
+	return f.playWith(t, setup{runtime: r, way: way})
+}
+
+func (f played) playWith(t *testing.T, s setup) string {
 	task := filepath.Join(t.TempDir(), "task")
 	if err := os.MkdirAll(task, 0o755); err != nil {
 		t.Fatal(err)
@@ -163,11 +175,12 @@ func (f played) play(t *testing.T, r *runtime.Runtime, way way) string {
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 	defer cancel()
-	if way != zygote {
+	if s.way != zygote {
 		put()
 	}
-	p := setup{runtime: r, task: task, handler: f.handler, env: f.env, way: way}.launch(t)
-	if way == zygote {
+	s.task, s.handler, s.env = task, f.handler, f.env
+	p := s.launch(t)
+	if s.way == zygote {
 		p.untilWaiting(ctx)
 		put()
 	}

@@ -3,8 +3,10 @@ package runtime_test
 import (
 	"bytes"
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"os/exec"
@@ -71,6 +73,10 @@ type process struct {
 	task    string
 	start   runtimeapi.Start
 	exited  chan struct{}
+	over    bool          // the process ends by itself
+	records chan struct{} // closed when all log records of a reference client are read
+	// client and prefix are where the bootstrap and the interpreter are.
+	client, prefix string
 
 	mu     sync.Mutex // guards out
 	out    bytes.Buffer
@@ -99,7 +105,7 @@ func launch(t testing.TB, r *runtime.Runtime, task, handler string, env []string
 // launchWith has the log records go to logs instead of the transcript.
 func launchWith(t testing.TB, r *runtime.Runtime, task, handler string, env []string, edit func(*runtime.Program), logs runtimeapi.LogSink) *process {
 	t.Helper()
-	return setup{r, task, handler, env, edit, logs, cold}.launch(t)
+	return setup{runtime: r, task: task, handler: handler, env: env, edit: edit, logs: logs, way: cold}.launch(t)
 }
 
 // way is how a runtime process is started and talked to. A function must see no difference.
@@ -112,6 +118,8 @@ const (
 	zygote way = "zygote"
 	// overHTTP starts it without descriptor 3, and talks over the Runtime API.
 	overHTTP way = "HTTP"
+	// reference is AWS's own runtime interface client.
+	reference way = "reference"
 )
 
 // setup is what launch starts.
@@ -122,6 +130,7 @@ type setup struct {
 	edit          func(*runtime.Program)
 	logs          runtimeapi.LogSink
 	way           way
+	client        client // of reference
 }
 
 func (s setup) launch(t testing.TB) *process {
@@ -131,25 +140,33 @@ func (s setup) launch(t testing.TB) *process {
 	if s.edit != nil {
 		s.edit(&program)
 	}
-	p := &process{t: t, task: s.task, exited: make(chan struct{})}
+	p := &process{t: t, task: s.task, exited: make(chan struct{}), client: filepath.Dir(program.Args[len(program.Args)-1]),
+		prefix: filepath.Dir(filepath.Dir(program.Path))}
+	if s.way == reference {
+		program.Path, program.Args, p.client = s.client.path, append(s.client.args, s.handler), s.client.files
+		program.Env = append(program.Env, "_LAMBDA_TELEMETRY_LOG_FD=3")
+	}
 	if s.logs == nil {
 		s.logs = p
 	}
 	places := []string{"AWS_LAMBDA_RUNTIME_API=127.0.0.1:9001"}
 	p.cmd = &exec.Cmd{Path: program.Path, Args: program.Args, Dir: program.Dir, Stdout: &p.stdout, Stderr: &p.stdout}
-	if s.way == overHTTP {
+	switch s.way {
+	case overHTTP, reference:
 		listener, err := net.Listen("tcp4", "127.0.0.1:0")
 		if err != nil {
 			t.Fatal(err)
 		}
 		places[0] = "AWS_LAMBDA_RUNTIME_API=" + listener.Addr().String()
 		p.session = runtimeapi.NewServer(listener)
-	} else {
+		if s.way == reference {
+			p.readRecords()
+		}
+	default:
 		daemon, theirs, err := runtimeapi.Pair()
 		if err != nil {
 			t.Fatal(err)
 		}
-		defer theirs.Close()
 		p.cmd.ExtraFiles = []*os.File{theirs}
 		p.session = runtimeapi.NewFrames(daemon, s.logs)
 	}
@@ -162,18 +179,47 @@ func (s setup) launch(t testing.TB) *process {
 	if s.way == zygote {
 		p.cmd.Env = program.Environ(places)
 	}
-	if err := p.cmd.Start(); err != nil {
+	err := p.cmd.Start()
+	for _, file := range p.cmd.ExtraFiles {
+		file.Close()
+	}
+	if err != nil {
 		t.Fatal(err)
 	}
 	go func() {
 		defer close(p.exited)
 		_ = p.cmd.Wait() // how it ended is in ProcessState
-		if s.way == overHTTP {
+		if s.way == overHTTP || s.way == reference {
 			_ = p.session.Close() // it cannot see the end itself
 		}
 	}()
 	t.Cleanup(p.stop)
 	return p
+}
+
+// readRecords gives the process a pipe for the log records of AWS's runtime interface clients: a type and a length of
+// four bytes, a time of eight, and the text.
+func (p *process) readRecords() {
+	ours, theirs, err := os.Pipe()
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	p.cmd.ExtraFiles = []*os.File{theirs}
+	p.records = make(chan struct{})
+	go func() {
+		defer close(p.records)
+		defer ours.Close()
+		for head := make([]byte, 16); ; {
+			if _, err := io.ReadFull(ours, head); err != nil {
+				return
+			}
+			record := make([]byte, binary.BigEndian.Uint32(head[4:]))
+			if _, err := io.ReadFull(ours, record); err != nil {
+				return
+			}
+			p.Log(record)
+		}
+	}()
 }
 
 // untilWaiting returns when the process waits in a system call that reads from descriptor 3.
@@ -197,6 +243,12 @@ func (p *process) untilWaiting(ctx context.Context) {
 
 // stop ends the conversation, and the process if that does not end it.
 func (p *process) stop() {
+	if p.records != nil {
+		if !p.over {
+			_ = p.cmd.Process.Kill() // it would say at length that its server is gone
+		}
+		<-p.records
+	}
 	p.session.Close()
 	select {
 	case <-p.exited:
@@ -213,6 +265,7 @@ func (p *process) init(ctx context.Context) error {
 	var fault *runtimeapi.FunctionError
 	switch {
 	case errors.As(err, &fault):
+		p.over = true
 		p.note("init error %s %s", fault.Type, fault.Payload)
 	case err != nil:
 		p.note("init: %v", err)
@@ -237,6 +290,7 @@ func (p *process) invoke(ctx context.Context, event *runtimeapi.Event) error {
 		p.note("response %s %s", response.ContentType, payload)
 	}
 	if errors.Is(err, runtimeapi.ErrRuntimeGone) {
+		p.over = true
 		p.note("gone")
 	} else if err != nil && fault == nil {
 		p.note("failed: %v", err)
@@ -267,8 +321,8 @@ var (
 )
 
 func (p *process) normal(text string) string {
-	text = strings.ReplaceAll(text, filepath.Dir(p.cmd.Args[len(p.cmd.Args)-1]), "/var/runtime")
-	text = strings.ReplaceAll(text, filepath.Dir(filepath.Dir(p.cmd.Path)), "/var/lang")
+	text = strings.ReplaceAll(text, p.client, "/var/runtime")
+	text = strings.ReplaceAll(text, p.prefix, "/var/lang")
 	text = strings.ReplaceAll(text, p.task, "/var/task")
 	text = timestamps.ReplaceAllString(text, "<time>")
 	text = positions.ReplaceAllString(text, "$1$2")

@@ -54,18 +54,18 @@ class Invocation {
   succeed(result) {
     let body;
     try {
-      body = JSON.stringify(result === undefined ? null : result) || 'null';
+      body = JSON.stringify(result === undefined ? null : result);
     } catch (_) {
       const message = 'Unable to stringify response body';
       return this.fail(nodeMajor >= 24 ? fault('JSONStringifyError', message) : new Error(message));
     }
+    if (body === undefined) return this.fail(new TypeError('Wrong arguments')); // a function or a symbol
     if (this.over()) daemon.respond(this.head, 'application/json', body);
   }
 
   fail(err) {
     if (current !== this) return;
-    logError('Invoke Error', err);
-    const body = describe(err);
+    const body = report('Invoke Error', err);
     if (this.over()) daemon.fail(this.head, tag(body.errorType), JSON.stringify(body));
   }
 
@@ -88,6 +88,17 @@ class Invocation {
     if (!this.waitsForEmptyLoop) return this.succeed(result);
     if (current === this) whenIdle = () => this.succeed(result);
   }
+}
+
+// report logs an error and returns the body that describes it. What cannot be logged is a failure of its own.
+function report(title, err) {
+  try {
+    logError(title, err);
+  } catch (failure) {
+    err = failure;
+    logError(title, err);
+  }
+  return describe(err);
 }
 
 // tag is an error's type as it goes beside its body: 255 bytes at most.
@@ -186,8 +197,7 @@ async function begin({ handler: name, env }) {
 
 // crash reports an error that ends the process.
 function crash(title, err, code) {
-  logError(title, err);
-  const body = describe(err);
+  const body = report(title, err);
   if (!serving || current) daemon.crash(current && current.head, tag(body.errorType), JSON.stringify(body));
   process.exit(code);
 }
@@ -209,6 +219,8 @@ async function main() {
   process.on('unhandledRejection', (reason, promise) =>
     crash('Unhandled Promise Rejection', new (require('./errors.js').Unhandled)(reason, promise), 128));
   process.on('beforeExit', () => {
+    // As Node.js itself has it for an await that nothing can end.
+    if (!serving) process.exit(13);
     const idle = whenIdle;
     whenIdle = null;
     if (idle) idle();

@@ -4,7 +4,7 @@
 class RuntimeError extends Error {
   constructor(kind, message) {
     super(message);
-    this.name = `Runtime.${kind}`;
+    Object.defineProperty(this, 'name', { value: `Runtime.${kind}` });
   }
 }
 
@@ -46,19 +46,16 @@ function describe(err) {
   }
 }
 
+// intoError throws for what has no text.
 function intoError(err) {
-  if (err instanceof Error) return err;
-  try {
-    return new Error(err);
-  } catch (_) { // it has no text
-    return new Error(UNREADABLE);
-  }
+  return err instanceof Error ? err : new Error(err);
 }
 
 // logged is an error as a log line shows it, with the fields the function gave it.
 function logged(err) {
+  err = intoError(err);
   try {
-    return '\t' + JSON.stringify(intoError(err), (_key, value) => (value instanceof Error ? fields(value) : value));
+    return '\t' + JSON.stringify(err, (_key, value) => (value instanceof Error ? fields(value) : value));
   } catch (_) {
     return '\t' + JSON.stringify(describe(err));
   }
@@ -66,7 +63,6 @@ function logged(err) {
 
 function fields(err) {
   const all = Object.assign({ errorType: err.name, errorMessage: err.message, code: err.code }, err);
-  delete all.name;
   if (typeof err.stack === 'string') all.stack = err.stack.split('\n');
   return all;
 }

@@ -27,9 +27,7 @@ async function loadHandler(root, handler) {
   try {
     found = await loadModule(root, dir, base.substring(0, dot));
   } catch (err) {
-    if (err instanceof SyntaxError) {
-      throw Object.assign(fault('UserCodeSyntaxError', String(err)), { stack: err.stack });
-    }
+    if (err instanceof SyntaxError) throw fault('UserCodeSyntaxError', String(err));
     if (err && err.code === 'MODULE_NOT_FOUND') throw fault('ImportModuleError', String(err));
     throw err;
   }
@@ -44,7 +42,7 @@ async function loadModule(root, dir, name) {
   const isModule = inModulePackage(path.dirname(file));
   const required = (extension) => fs.existsSync(file + extension) && require_(file + extension);
   const imported = (extension) => fs.existsSync(file + extension) && import(pathToFileURL(file + extension).href);
-  return (fs.statSync(file, { throwIfNoEntry: false })?.isFile() && require_(file)) ||
+  return required('') ||
     (isModule ? await imported('.js') : required('.js')) ||
     await imported('.mjs') ||
     required('.cjs') ||

@@ -6,6 +6,7 @@ imports only what every start needs: the rest is imported when something asks fo
 knows no function yet is waiting for one.
 """
 
+import io
 import json
 import os
 import stat
@@ -296,13 +297,45 @@ def prepare():
     site.setquit()
     site.setcopyright()
     site.sethelper()
-    for stream in (sys.stdout, sys.stderr):
-        stream.reconfigure(line_buffering=True)
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        printed = Printed(stream.buffer, stream.encoding, stream.errors, write_through=True)
+        _printed.append(printed)
+        setattr(sys, name, printed)
+
+
+class Printed(io.TextIOWrapper):
+    """Standard output that keeps nothing back: what is printed is in the log whatever happens next."""
+
+    def write(self, text):
+        n = super().write(text)
+        self.flush()
+        _daemon.unfinished = not text.endswith("\n")
+        return n
+
+
+_printed = []  # a stream that nothing refers to closes what it prints to
+
+
+_preloaded = frozenset()
 
 
 def preload():
     """Imports what most functions will, while a process that is started before its function is known waits."""
+    global _preloaded
+    before = set(sys.modules)
     import logging, random, traceback  # noqa: E401,F401
+
+    _preloaded = frozenset(sys.modules) - before
+
+
+def forget_preloaded(roots):
+    """Forgets what was imported ahead if the function ships a module of that name, so that it gets its own."""
+    from importlib.machinery import PathFinder
+
+    if any("." not in name and PathFinder.find_spec(name, roots) for name in _preloaded):
+        for name in _preloaded:
+            sys.modules.pop(name, None)
 
 
 def begin(variables):
@@ -311,15 +344,17 @@ def begin(variables):
         name, _, value = entry.partition("=")
         os.environ[name] = value
     time.tzset()
-    if "random" in sys.modules:
-        sys.modules["random"].seed()
     task = os.environ.get("LAMBDA_TASK_ROOT", "/var/task")
     try:
         os.chdir(task)
     except OSError:  # a function without code: its import says so better
         pass
-    set_search_path(task)
     sys.path_importer_cache.clear()
+    roots = set_search_path(task)
+    if _preloaded:
+        forget_preloaded(roots)
+    if "random" in sys.modules:
+        sys.modules["random"].seed()
     if "logging" in sys.modules:
         set_up_logging()
     else:
@@ -327,7 +362,7 @@ def begin(variables):
 
 
 def set_search_path(task):
-    """Puts the module search path into Lambda's order: the function, its layers, the interpreter."""
+    """Puts the module search path into Lambda's order: the function, its layers, the interpreter. Returns the first two."""
     import site
 
     version = "python{}.{}".format(*sys.version_info)
@@ -336,6 +371,7 @@ def set_search_path(task):
     first += [p for p in sys.path if p not in first]
     first += [p for p in site.getsitepackages([sys.prefix]) if p not in first and os.path.isdir(p)]
     sys.path[:] = first
+    return first[:3]
 
 
 def main():

@@ -15,6 +15,7 @@ class Frames:
 
     def __init__(self):
         os.set_inheritable(FD, False)
+        self.unfinished = False  # as RuntimeAPI's; frames do not need it
         self._inbox = bytearray(64 * 1024)
         self._view = memoryview(self._inbox)
         self._new_lock()

@@ -30,6 +30,7 @@ class RuntimeAPI:
         self._file = self._socket.makefile("rb", 64 * 1024)
         # Functions may close standard output; what the runtime has to say goes there all the same.
         self._out = os.dup(1)
+        self.unfinished = False  # the last line that the function has printed has no end yet
         self._new_lock()
         os.register_at_fork(after_in_child=self._new_lock)
 
@@ -62,8 +63,9 @@ class RuntimeAPI:
     def log(self, record):
         """Prints one log record as one line: without frames, a carriage return is what ends a line inside it."""
         line = record[:-1] if record.endswith(b"\n") else record
-        rest = memoryview(line.replace(b"\n", b"\r") + b"\n")
         with self._lock:
+            rest = memoryview((b"\n" if self.unfinished else b"") + line.replace(b"\n", b"\r") + b"\n")
+            self.unfinished = False
             while rest:
                 rest = rest[os.write(self._out, rest) :]
 
