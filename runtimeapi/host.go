@@ -14,8 +14,8 @@ import (
 const (
 	// headerTimeout is how long a request's header may take.
 	headerTimeout = 10 * time.Second
-	// maxHeaderBytes bounds a request's header.
-	maxHeaderBytes = 64 * 1024
+	// maxHeaderBytes bounds a request's header. What an interface client says about an error for X-Ray may be 1 MB.
+	maxHeaderBytes = 1<<20 + 64<<10
 	// maxConnections bounds how many connections are open at once: a runtime needs one or two, a runtime with
 	// ten extensions some more.
 	maxConnections = 64

@@ -102,7 +102,7 @@ function report(title, err) {
 }
 
 // tag is an error's type as it goes beside its body: 255 bytes at most.
-function tag(kind) {
+function tag(kind = 'Runtime.Unknown') {
   return Buffer.byteLength(kind) > 255 ? kind.substring(0, 63) : kind;
 }
 

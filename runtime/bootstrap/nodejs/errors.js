@@ -1,6 +1,8 @@
 'use strict';
 // Errors as Lambda's Node.js runtime names, describes and logs them.
 
+const { types } = require('util');
+
 class RuntimeError extends Error {
   constructor(kind, message) {
     super(message);
@@ -23,8 +25,8 @@ const UNREADABLE = 'callback called with Error argument, but there was a problem
   'message, name, and stack';
 
 function isError(err) {
-  return err instanceof Error || (err !== null && typeof err === 'object' &&
-    ['name', 'message', 'stack'].every((field) => err[field] && typeof err[field] === 'string'));
+  return types.isNativeError(err) ||
+    Boolean(err) && ['name', 'message', 'stack'].every((field) => err[field] && typeof err[field] === 'string');
 }
 
 // describe is the body of an error that was thrown, whatever was thrown.
@@ -32,18 +34,20 @@ function describe(err) {
   try {
     if (isError(err)) {
       return {
-        errorType: String(err.name),
-        errorMessage: String(err.message),
-        trace: typeof err.stack === 'string' ? err.stack.split('\n') : [],
+        errorType: plain(err.name),
+        errorMessage: plain(err.message),
+        trace: plain(err.stack).split('\n'),
       };
     }
-    return { errorType: typeof err, errorMessage: String(err), trace: [] };
-  } catch (_) { // a getter or toString of the function's own that throws
-    return {
-      errorType: 'handled',
-      errorMessage: UNREADABLE,
-    };
+    return { errorType: typeof err, errorMessage: err.toString(), trace: [] };
+  } catch (_) { // a field that throws or is no text
+    return { errorType: 'handled', errorMessage: UNREADABLE };
   }
+}
+
+// plain writes what may not stand in a header the way Lambda does.
+function plain(text) {
+  return text === undefined ? text : text.replace(/\x7f/g, '%7F');
 }
 
 // intoError throws for what has no text.

@@ -38,7 +38,10 @@ class RuntimeAPI {
     });
     this.socket.on('end', gone).on('error', gone);
     return new Promise((resolve) => {
-      this.socket.once('connect', () => resolve({ handler: process.env._HANDLER, env: [] }));
+      this.socket.once('connect', () => {
+        this.socket.unref();
+        resolve({ handler: process.env._HANDLER, env: [] });
+      });
     });
   }
 

@@ -69,6 +69,17 @@ def to_json(value):
 
         value = hotaru_json.plain(value)
     try:
+        return _encode(value)
+    except TypeError as e:
+        if not str(e).startswith("keys must be"):
+            raise
+    import hotaru_json
+
+    return _encode(hotaru_json.with_text_keys(value))
+
+
+def _encode(value):
+    try:
         return _encoder.encode(value).encode("utf-8")
     except FoundDecimal:
         import hotaru_json

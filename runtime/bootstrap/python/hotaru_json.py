@@ -18,6 +18,23 @@ def plain(value, above=()):
     return value
 
 
+def with_text_keys(value):
+    """Returns value with text in place of the bytes that are keys. Any other key is refused in Lambda's words."""
+    if isinstance(value, dict):
+        return {_key(k): with_text_keys(v) for k, v in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [with_text_keys(v) for v in value]
+    return value
+
+
+def _key(key):
+    if isinstance(key, bytes):
+        return key.decode("utf-8")
+    if key is None or isinstance(key, (str, int, float)):
+        return key
+    raise TypeError("keys must be str, int, float, bool or None, not {}".format(type(key).__name__))
+
+
 def encode_decimals(value, plain_default, found, ascii_only):
     """Encodes a value with decimals in it, which keep their digits."""
     # The encoder writes no raw text, so each decimal goes in as a string nobody else can have written.

@@ -44,11 +44,11 @@ def _json_formatter():
 
     class JsonFormatter(logging.Formatter):
         def format(self, record):
-            seconds = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created))
             entry = {
-                "timestamp": "{}.{:03d}Z".format(seconds, int(record.msecs)),
-                "level": record.levelname,
-                "message": record.getMessage(),
+                "timestamp": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(record.created)),
+                # Lambda knows the standard levels only.
+                "level": logging.getLevelName(min(50, max(0, record.levelno)) // 10 * 10),
+                "message": record.msg if isinstance(record.msg, dict) and not record.args else record.getMessage(),
                 "logger": record.name,
             }
             if record.exc_info and record.exc_info[0]:
@@ -61,11 +61,10 @@ def _json_formatter():
             entry["requestId"] = record.aws_request_id
             if "errorType" in entry:
                 entry["location"] = "{}:{}:{}".format(record.pathname, record.funcName, record.lineno)
-            if record.tenant_id is not None:
-                entry["tenantId"] = record.tenant_id
+            entry["tenantId"] = record.tenant_id
             for name, value in vars(record).items():
                 if name not in known and name not in entry:
                     entry[name] = value
-            return compact.encode(entry) + "\n"
+            return compact.encode({name: value for name, value in entry.items() if value is not None}) + "\n"
 
     return JsonFormatter()
