@@ -70,6 +70,7 @@ type process struct {
 	t       testing.TB
 	cmd     *exec.Cmd
 	session runtimeapi.Session
+	host    *runtimeapi.Host // of a conversation over HTTP
 	task    string
 	start   runtimeapi.Start
 	exited  chan struct{}
@@ -143,7 +144,7 @@ func (s setup) launch(t testing.TB) *process {
 	p := &process{t: t, task: s.task, exited: make(chan struct{}), client: filepath.Dir(program.Args[len(program.Args)-1]),
 		prefix: filepath.Dir(filepath.Dir(program.Path))}
 	if s.way == reference {
-		program.Path, program.Args, p.client = s.client.path, append(s.client.args, s.handler), s.client.files
+		program.Path, program.Args, p.client = s.client.path, slices.Concat(s.client.args, []string{s.handler}), s.client.files
 		program.Env = append(program.Env, "_LAMBDA_TELEMETRY_LOG_FD=3")
 	}
 	if s.logs == nil {
@@ -158,7 +159,8 @@ func (s setup) launch(t testing.TB) *process {
 			t.Fatal(err)
 		}
 		places[0] = "AWS_LAMBDA_RUNTIME_API=" + listener.Addr().String()
-		p.session = runtimeapi.NewServer(listener)
+		p.host = runtimeapi.NewHost(listener, nil)
+		p.session = p.host.NewSession()
 		if s.way == reference {
 			p.readRecords()
 		}
@@ -250,6 +252,9 @@ func (p *process) stop() {
 		<-p.records
 	}
 	p.session.Close()
+	if p.host != nil {
+		p.host.Close()
+	}
 	select {
 	case <-p.exited:
 	case <-time.After(10 * time.Second):
@@ -278,16 +283,21 @@ func (p *process) init(ctx context.Context) error {
 // invoke runs one event and notes its outcome.
 func (p *process) invoke(ctx context.Context, event *runtimeapi.Event) error {
 	response, err := p.session.Invoke(ctx, event)
+	if response != nil {
+		err = response.Gather()
+	}
 	var fault *runtimeapi.FunctionError
 	if errors.As(err, &fault) {
 		p.note("error %s %s", fault.Type, fault.Payload)
-	}
-	if response != nil {
+	} else if err == nil {
 		payload := string(response.Payload)
 		if strings.ContainsFunc(payload, func(r rune) bool { return r == utf8.RuneError || r < ' ' }) {
 			payload = strconv.Quote(payload)
 		}
 		p.note("response %s %s", response.ContentType, payload)
+	}
+	if err == nil || fault != nil {
+		err = errors.Join(err, p.session.Ready())
 	}
 	if errors.Is(err, runtimeapi.ErrRuntimeGone) {
 		p.over = true

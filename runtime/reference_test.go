@@ -52,9 +52,9 @@ func TestReference(t *testing.T) {
 	})
 }
 
-// comparable leaves out of a transcript how a process ended that was killed when all was said, the frames of a stack that
+// withoutOwn leaves out of a transcript how a process ended that was killed when all was said, the frames of a stack that
 // are no function's, and what Lambda says about its own updates.
-func comparable(transcript string) string {
+func withoutOwn(transcript string) string {
 	var kept strings.Builder
 	for line := range strings.Lines(transcript) {
 		if line == "exit -1\n" || line == "exit 0\n" || strings.Contains(line, "LAMBDA_WARNING") {
@@ -89,7 +89,7 @@ func compareReference(t *testing.T, r *runtime.Runtime, c client) {
 			f := readPlayed(sections)
 			theirs := f.playWith(t, setup{runtime: r, way: reference, client: c})
 			ours := f.playWith(t, setup{runtime: r, way: cold})
-			if diff := cmp.Diff(said(comparable(theirs)), said(comparable(ours))); diff != "" {
+			if diff := cmp.Diff(said(withoutOwn(theirs)), said(withoutOwn(ours))); diff != "" {
 				t.Errorf("(-theirs +ours):\n%s", diff)
 			}
 		})

@@ -5,6 +5,9 @@ set -euo pipefail
 
 cd "$(dirname "$0")/.."
 AWSCLI_VERSION=1.45.11
+# AWS's own runtime interface clients, which the bootstraps are compared with.
+PYTHON_RIC_VERSION=4.2.2
+NODE_RIC_VERSION=3.3.0
 VENV="$PWD/.tools/venv"
 export PATH="$VENV/bin:$PATH"
 
@@ -78,6 +81,19 @@ if ! command -v aws >/dev/null; then
   say "installing the AWS CLI $AWSCLI_VERSION into .tools/venv"
   python3 -m venv "$VENV"
   "$VENV/bin/pip" install --quiet --disable-pip-version-check "awscli==$AWSCLI_VERSION"
+fi
+
+if [ ! -e .tools/ric-python/lib ]; then
+  say "installing awslambdaric $PYTHON_RIC_VERSION into .tools/ric-python"
+  python3 -m venv .tools/ric-python
+  # Where there is no wheel for this Python, and none can be built, the comparison is skipped.
+  .tools/ric-python/bin/pip install --quiet --disable-pip-version-check --only-binary :all: \
+    "awslambdaric==$PYTHON_RIC_VERSION" || rm -rf .tools/ric-python
+fi
+if [ ! -e .tools/ric-node/node_modules ] && command -v npm >/dev/null; then
+  say "installing aws-lambda-ric $NODE_RIC_VERSION into .tools/ric-node"
+  npm install --silent --no-audit --no-fund --ignore-scripts --prefix .tools/ric-node "aws-lambda-ric@$NODE_RIC_VERSION" ||
+    rm -rf .tools/ric-node
 fi
 
 scripts/clients.sh
