@@ -83,11 +83,7 @@ func (l *Lambda) PutFunctionConcurrency(ctx context.Context, in *lambda.PutFunct
 // GetFunctionConcurrency implements https://docs.aws.amazon.com/lambda/latest/api/API_GetFunctionConcurrency.html.
 func (l *Lambda) GetFunctionConcurrency(ctx context.Context,
 	in *lambda.GetFunctionConcurrencyRequest) (*lambda.GetFunctionConcurrencyResponse, error) {
-	id, err := wholeFunction(ctx, in.FunctionName)
-	if err != nil {
-		return nil, err
-	}
-	h, err := l.Functions.head(id)
+	h, err := l.wholeHead(ctx, in.FunctionName)
 	if err != nil {
 		return nil, err
 	}

@@ -85,6 +85,12 @@ func (l *Lambda) Handlers() lambda.Handlers {
 		PublishVersion:         l.PublishVersion,
 		ListVersionsByFunction: l.ListVersionsByFunction,
 
+		CreateAlias: l.CreateAlias,
+		GetAlias:    l.GetAlias,
+		UpdateAlias: l.UpdateAlias,
+		DeleteAlias: l.DeleteAlias,
+		ListAliases: l.ListAliases,
+
 		PutFunctionConcurrency:    l.PutFunctionConcurrency,
 		GetFunctionConcurrency:    l.GetFunctionConcurrency,
 		DeleteFunctionConcurrency: l.DeleteFunctionConcurrency,

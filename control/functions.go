@@ -54,9 +54,12 @@ type head struct {
 	Publishing int                        `json:"publishing,omitempty"`
 	Broken     map[int]function.Condition `json:"broken,omitempty"`
 	// Reserved is how many concurrent executions are kept for the function alone; nil where none are set.
-	Reserved *int `json:"reserved,omitempty"`
+	Reserved *int             `json:"reserved,omitempty"`
+	Aliases  map[string]alias `json:"aliases,omitempty"`
 
 	revision store.Revision
+	// keepsRevision tells update that RevisionID is not about what it changes.
+	keepsRevision bool
 }
 
 // storedVersion is a function.Version at rest.
@@ -113,8 +116,12 @@ func (f *Functions) Serving(ctx context.Context, id function.ID, qualifier strin
 		if err != nil {
 			return nil, function.NotFound(id, qualifier)
 		}
-		if qualifier != "" && qualifier != function.Latest {
-			return f.servingPublished(ctx, h, qualifier)
+		version := qualifier
+		if a, ok := h.Aliases[qualifier]; ok {
+			version = a.pick()
+		}
+		if version != "" && version != function.Latest {
+			return f.servingPublished(ctx, h, version)
 		}
 		if h.Serving == 0 {
 			return nil, inState(h.Status.State)
@@ -240,7 +247,9 @@ func (f *Functions) update(ctx context.Context, id function.ID,
 		if err != nil {
 			return nil, err
 		}
-		h.RevisionID = uuid.NewString()
+		if !h.keepsRevision {
+			h.RevisionID = uuid.NewString()
+		}
 		err = f.commit(ctx, &h, versions, store.At(old.revision), f.dropped(old, &h)...)
 		if conflict := (*store.ConflictError)(nil); errors.As(err, &conflict) {
 			if err := f.heads.Wait(ctx, conflict.Revision); err != nil {

@@ -3,11 +3,11 @@ package control
 import (
 	"context"
 	"errors"
-	"fmt"
 	"maps"
 	"reflect"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -138,22 +138,37 @@ func (f *Functions) unchanged(ctx context.Context, h *head, latest *function.Ver
 	return last, nil
 }
 
-// removePublished deletes a published version if it is there.
+// removePublished deletes a published version if it is there and no alias needs it.
 func (f *Functions) removePublished(ctx context.Context, id function.ID, number string) error {
-	h, err := f.head(id)
-	if err != nil {
-		return err
+	for {
+		old, err := f.head(id)
+		if err != nil {
+			return err
+		}
+		v, err := f.published(ctx, old, number)
+		if refusal := (*function.Error)(nil); errors.As(err, &refusal) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		if names := old.usersOf(number); names != nil {
+			return function.Errorf(function.ErrResourceConflict, "Unable to delete version because the following aliases "+
+				"reference it: [%s]", strings.Join(names, ", "))
+		}
+		// The head changes with it, so that nobody gives the version an alias meanwhile.
+		h := *old
+		err = f.commit(ctx, &h, nil, store.At(old.revision),
+			store.Change{Key: versionKey(v.ID, v.UID, v.Version, v.Generation), Delete: true})
+		if conflict := (*store.ConflictError)(nil); errors.As(err, &conflict) {
+			if err := f.heads.Wait(ctx, max(conflict.Revision, old.revision+1)); err != nil {
+				return err
+			}
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		return f.versions.Wait(ctx, h.revision)
 	}
-	v, err := f.published(ctx, h, number)
-	if refusal := (*function.Error)(nil); errors.As(err, &refusal) {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	revision, err := f.state.Commit(ctx, store.Change{Key: versionKey(v.ID, v.UID, v.Version, v.Generation), Delete: true})
-	if err != nil {
-		return fmt.Errorf("control: delete version: %w", err)
-	}
-	return f.versions.Wait(ctx, revision)
 }

@@ -53,8 +53,12 @@ func (l *Lambda) find(ctx context.Context, name, qualifier *string) (target, *he
 	if err != nil {
 		return target{}, nil, nil, function.NotFound(t.id, t.qualifier)
 	}
-	if t.qualifier != "" && t.qualifier != function.Latest {
-		v, err := l.Functions.published(ctx, h, t.qualifier)
+	version := t.qualifier
+	if a, ok := h.Aliases[t.qualifier]; ok {
+		version = a.Version
+	}
+	if version != "" && version != function.Latest {
+		v, err := l.Functions.published(ctx, h, version)
 		return t, h, v, err
 	}
 	v, err := l.Functions.version(ctx, h, h.Latest)

@@ -93,10 +93,18 @@ func (l *Lambda) updatable(ctx context.Context, name, revisionID *string) (targe
 	return t, checkUpdatable(h, revisionID)
 }
 
-func checkUpdatable(h *head, revisionID *string) error {
-	if revisionID != nil && *revisionID != h.RevisionID {
+// checkRevision refuses a change of something that is not as the request thinks.
+func checkRevision(now string, given *string) error {
+	if given != nil && *given != now {
 		return function.Errorf(function.ErrPreconditionFailed, "The Revision Id provided does not match the latest "+
 			"Revision Id. Call the GetFunction/GetAlias API to retrieve the latest Revision Id")
+	}
+	return nil
+}
+
+func checkUpdatable(h *head, revisionID *string) error {
+	if err := checkRevision(h.RevisionID, revisionID); err != nil {
+		return err
 	}
 	if h.Status.State == function.Pending {
 		return inState(function.Pending)
