@@ -55,18 +55,11 @@ func TestLayersPage(t *testing.T) {
 		t.Skip("isolation takes root")
 	}
 	require(t, "zip", "aws")
-	root, err := client.Root()
-	if err != nil {
-		t.Fatal(err)
-	}
-	text, err := os.ReadFile(filepath.Join(root, "docs", "layers.md"))
-	if err != nil {
-		t.Fatal(err)
-	}
+	text := page(t, "layers.md")
 	w := start(t, "--runtimes=nearest")
 	w.write("trust.json", trust)
 	w.aws("", "iam", "create-role", "--role-name", "fn", "--assume-role-policy-document", "file://trust.json")
-	use, permit := shellBlocks(string(text), "## Publish a layer and use it"), shellBlocks(string(text), "## Who may use a layer")
+	use, permit := shellBlocks(text, "## Publish a layer and use it"), shellBlocks(text, "## Who may use a layer")
 	if len(use) != 1 || len(permit) != 1 {
 		t.Fatalf("%d and %d shell blocks", len(use), len(permit))
 	}

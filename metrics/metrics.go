@@ -21,8 +21,8 @@ const maxScrapes = 4
 type Metrics struct {
 	registry  *prometheus.Registry
 	functions *functions
-	sandboxes *operations
-	commits   *operations
+	sandboxes operations
+	commits   operations
 	handler   http.Handler
 }
 
@@ -44,8 +44,9 @@ func New(o Options) *Metrics {
 	m := &Metrics{
 		registry:  r,
 		functions: newFunctions(r, o.Known),
-		sandboxes: newOperations(r, "hotaru_sandbox_operation", "operations on sandboxes", "operation"),
-		commits:   newOperations(r, "hotaru_store_commit", "commits to the store, until they are on disk"),
+		sandboxes: newOperations(r, "hotaru_sandbox_operation", "operations on sandboxes", []string{"operation"},
+			"create", "attach", "start", "freeze", "thaw", "reset", "destroy"),
+		commits: newOperations(r, "hotaru_store_commit", "commits to the store, until they are on disk", nil, ""),
 	}
 	r.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	m.handler = promhttp.HandlerFor(r, promhttp.HandlerOpts{

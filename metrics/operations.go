@@ -11,31 +11,38 @@ import (
 	"hotaru/store"
 )
 
-// operations times something that other rooms do, and counts how often it failed.
-type operations struct {
-	took   *prometheus.HistogramVec
-	errors *prometheus.CounterVec
+// operations times things that other rooms do, and counts how often each failed.
+type operations map[string]operation
+
+type operation struct {
+	took   prometheus.Observer
+	errors prometheus.Counter
 }
 
-func newOperations(r *prometheus.Registry, name, what string, labels ...string) *operations {
-	o := &operations{
-		took: prometheus.NewHistogramVec(prometheus.HistogramOpts{
-			Name: name + "_seconds", Help: "How long " + what + " took.",
-			Buckets: []float64{.00005, .0001, .00025, .0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 10},
-		}, labels),
-		errors: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: name + "_errors_total", Help: "How many " + what + " failed.",
-		}, labels),
+// newOperations makes the metrics of the operations of a name. One without a label is of the operation "".
+func newOperations(r *prometheus.Registry, name, what string, label []string, names ...string) operations {
+	took := prometheus.NewHistogramVec(prometheus.HistogramOpts{
+		Name: name + "_seconds", Help: "How long " + what + " took.",
+		Buckets: []float64{.00005, .0001, .00025, .0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 10},
+	}, label)
+	failed := prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: name + "_errors_total", Help: "How many " + what + " failed.",
+	}, label)
+	r.MustRegister(took, failed)
+	all := operations{}
+	for _, name := range names {
+		values := []string{name}[:len(label)]
+		all[name] = operation{took.WithLabelValues(values...), failed.WithLabelValues(values...)}
 	}
-	r.MustRegister(o.took, o.errors)
-	return o
+	return all
 }
 
 // note times one operation that has just ended.
-func (o *operations) note(began time.Time, err error, labels ...string) {
-	o.took.WithLabelValues(labels...).Observe(time.Since(began).Seconds())
+func (o operations) note(name string, began time.Time, err error) {
+	one := o[name]
+	one.took.Observe(time.Since(began).Seconds())
 	if err != nil {
-		o.errors.WithLabelValues(labels...).Inc()
+		one.errors.Inc()
 	}
 }
 
@@ -44,14 +51,14 @@ func (m *Metrics) Driver(d sandbox.Driver) sandbox.Driver { return timedDriver{d
 
 type timedDriver struct {
 	sandbox.Driver
-	times *operations
+	times operations
 }
 
 // Create implements sandbox.Driver.
 func (d timedDriver) Create(ctx context.Context, spec sandbox.Spec) (sandbox.Sandbox, error) {
 	began := time.Now()
 	sb, err := d.Driver.Create(ctx, spec)
-	d.times.note(began, err, "create")
+	d.times.note("create", began, err)
 	if err != nil {
 		return nil, err
 	}
@@ -62,14 +69,14 @@ func (d timedDriver) Create(ctx context.Context, spec sandbox.Spec) (sandbox.San
 // Thaw after a rest.
 type timedSandbox struct {
 	sandbox.Sandbox
-	times *operations
+	times operations
 }
 
 // Attach implements sandbox.Sandbox.
 func (s timedSandbox) Attach(ctx context.Context, binds []sandbox.Bind) error {
 	began := time.Now()
 	err := s.Sandbox.Attach(ctx, binds)
-	s.times.note(began, err, "attach")
+	s.times.note("attach", began, err)
 	return err
 }
 
@@ -77,7 +84,7 @@ func (s timedSandbox) Attach(ctx context.Context, binds []sandbox.Bind) error {
 func (s timedSandbox) Start(ctx context.Context, command sandbox.Command) (sandbox.Process, error) {
 	began := time.Now()
 	p, err := s.Sandbox.Start(ctx, command)
-	s.times.note(began, err, "start")
+	s.times.note("start", began, err)
 	return p, err
 }
 
@@ -85,7 +92,7 @@ func (s timedSandbox) Start(ctx context.Context, command sandbox.Command) (sandb
 func (s timedSandbox) Reset(ctx context.Context) error {
 	began := time.Now()
 	err := s.Sandbox.Reset(ctx)
-	s.times.note(began, err, "reset")
+	s.times.note("reset", began, err)
 	return err
 }
 
@@ -93,7 +100,7 @@ func (s timedSandbox) Reset(ctx context.Context) error {
 func (s timedSandbox) Freeze(ctx context.Context) error {
 	began := time.Now()
 	err := s.Sandbox.Freeze(ctx)
-	s.times.note(began, err, "freeze")
+	s.times.note("freeze", began, err)
 	return err
 }
 
@@ -101,7 +108,7 @@ func (s timedSandbox) Freeze(ctx context.Context) error {
 func (s timedSandbox) Thaw(ctx context.Context) error {
 	began := time.Now()
 	err := s.Sandbox.Thaw(ctx)
-	s.times.note(began, err, "thaw")
+	s.times.note("thaw", began, err)
 	return err
 }
 
@@ -109,7 +116,7 @@ func (s timedSandbox) Thaw(ctx context.Context) error {
 func (s timedSandbox) Destroy(ctx context.Context) error {
 	began := time.Now()
 	err := s.Sandbox.Destroy(ctx)
-	s.times.note(began, err, "destroy")
+	s.times.note("destroy", began, err)
 	return err
 }
 
@@ -118,7 +125,7 @@ func (m *Metrics) State(s store.State) store.State { return timedState{s, m.comm
 
 type timedState struct {
 	store.State
-	times *operations
+	times operations
 }
 
 // Commit implements store.State. Somebody else's change in between is an answer, not a failure.
@@ -129,6 +136,6 @@ func (s timedState) Commit(ctx context.Context, changes ...store.Change) (store.
 	if conflict := (*store.ConflictError)(nil); errors.As(err, &conflict) {
 		failure = nil
 	}
-	s.times.note(began, failure)
+	s.times.note("", began, failure)
 	return revision, err
 }

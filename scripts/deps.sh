@@ -96,4 +96,5 @@ if [ ! -e .tools/ric-node/node_modules ] && command -v npm >/dev/null; then
     rm -rf .tools/ric-node
 fi
 
+scripts/awscli2.sh
 scripts/clients.sh
