@@ -16,9 +16,9 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/service/lambda"
 
 	"hotaru/internal/client"
+	"hotaru/internal/load"
 	"hotaru/internal/sample"
 )
 
@@ -101,6 +101,15 @@ func run(ctx context.Context, o options) (err error) {
 	return report.write(os.Stdout, o.out)
 }
 
+// target is a function for a load.
+func target(s *client.Server, name string) *load.Target {
+	e := s.Endpoint
+	return &load.Target{
+		URL: e.URL, Function: name, Payload: []byte(`{"name":"bench"}`), Region: e.Region,
+		Credentials: aws.Credentials{AccessKeyID: e.AccessKeyID, SecretAccessKey: e.SecretAccessKey},
+	}
+}
+
 // measure makes one row: the bare start, cold invokes and warm invokes, the first two in turn so that both meet
 // the same noise.
 func measure(ctx context.Context, s *client.Server, role string, f sample.Function, bare []string, o options) (Row, error) {
@@ -108,6 +117,11 @@ func measure(ctx context.Context, s *client.Server, role string, f sample.Functi
 		return Row{}, err
 	}
 	row := Row{Runtime: f.Runtime, Baseline: bare[1:]}
+	connection, err := load.Dial(ctx, target(s, f.Name))
+	if err != nil {
+		return Row{}, err
+	}
+	defer connection.Close()
 	var baseline, cold []time.Duration
 	for i := range max(o.cold, o.bare) {
 		if i < o.bare {
@@ -121,21 +135,21 @@ func measure(ctx context.Context, s *client.Server, role string, f sample.Functi
 			if err := s.Renew(ctx, f.Name, fmt.Sprint("cold start ", i)); err != nil {
 				return Row{}, err
 			}
-			took, err := invoke(ctx, s, f.Name)
+			took, err := connection.Invoke(ctx)
 			if err != nil {
 				return Row{}, err
 			}
 			cold = append(cold, took)
 		}
 	}
-	warm, err := measureWarm(ctx, s, f.Name, o.warm)
+	warm, err := measureWarm(ctx, connection, o.warm)
 	if err != nil {
 		return Row{}, err
 	}
 	if err := s.Resize(ctx, f.Name, wholeCPU); err != nil {
 		return Row{}, err
 	}
-	whole, err := measureWarm(ctx, s, f.Name, o.warm)
+	whole, err := measureWarm(ctx, connection, o.warm)
 	if err != nil {
 		return Row{}, err
 	}
@@ -150,10 +164,10 @@ func measure(ctx context.Context, s *client.Server, role string, f sample.Functi
 const wholeCPU = 1769
 
 // measureWarm invokes one after the other, after some that are not measured.
-func measureWarm(ctx context.Context, s *client.Server, name string, n int) ([]time.Duration, error) {
+func measureWarm(ctx context.Context, connection *load.Conn, n int) ([]time.Duration, error) {
 	var warm []time.Duration
 	for i := range n + warmUp {
-		took, err := invoke(ctx, s, name)
+		took, err := connection.Invoke(ctx)
 		if err != nil {
 			return nil, err
 		}
@@ -166,21 +180,6 @@ func measureWarm(ctx context.Context, s *client.Server, name string, n int) ([]t
 
 // warmUp is how many warm invokes come before those that are measured: the first of them is cold.
 const warmUp = 20
-
-func invoke(ctx context.Context, s *client.Server, name string) (time.Duration, error) {
-	began := time.Now()
-	out, err := s.Lambda.Invoke(ctx, &lambda.InvokeInput{
-		FunctionName: aws.String(name), Payload: []byte(`{"name":"bench"}`),
-	})
-	took := time.Since(began)
-	if err != nil {
-		return 0, err
-	}
-	if out.FunctionError != nil {
-		return 0, fmt.Errorf("%s: %s", *out.FunctionError, out.Payload)
-	}
-	return took, nil
-}
 
 // startBare runs a command with an empty environment, from start to exit. What it exits with is its own matter:
 // a Go function without a Runtime API ends with an error.
