@@ -81,7 +81,7 @@ type Sandbox interface {
 	Reset(ctx context.Context) error
 
 	// SetLimits replaces the memory, CPU and process limits; open files, the size of /tmp and the speed of disks
-	// stay what Create made them. Lowering memory below what is in use is an error and changes nothing.
+	// and of the network stay what Create made them. Lowering memory below what is in use is an error and changes nothing.
 	SetLimits(ctx context.Context, limits Limits) error
 
 	// Freeze stops every process inside from running until Thaw. Both are idempotent.
@@ -125,6 +125,8 @@ type Spec struct {
 	Listen []string
 	// ListenPacket are the same for UDP: "127.0.0.1:53".
 	ListenPacket []string
+	// Egress is how far the network reaches beyond those.
+	Egress Egress
 }
 
 // Root is a read-only root file system: a directory with the skeleton (mount points, symlinks and our own
@@ -160,6 +162,8 @@ type Limits struct {
 	TmpBytes int64
 	// DiskBytesPerSecond is how much may be read from disks in a second, and how much written.
 	DiskBytesPerSecond int64
+	// NetBytesPerSecond is how much may be sent to the outside in a second, and how much received.
+	NetBytesPerSecond int64
 }
 
 // Command is a program to start inside.
@@ -211,7 +215,7 @@ const (
 	LimitOpenFiles     Boundary = "open-files"     // Limits.OpenFiles
 	LimitTmp           Boundary = "tmp"            // Limits.TmpBytes
 	LimitDiskBandwidth Boundary = "disk-bandwidth" // Limits.DiskBytesPerSecond
-	LimitNetBandwidth  Boundary = "net-bandwidth"
+	LimitNetBandwidth  Boundary = "net-bandwidth"  // Limits.NetBytesPerSecond
 	// AbilityAttach is no wall: binds can be attached to a sandbox whose processes run, so it can be a zygote.
 	AbilityAttach Boundary = "attach"
 )

@@ -39,7 +39,7 @@ func (s *Spec) Validate() error {
 	if len(s.Listen)+len(s.ListenPacket) > MaxListen {
 		return fmt.Errorf("sandbox: more than %d addresses to listen on", MaxListen)
 	}
-	return errors.Join(s.Limits.Validate(), validateListen(s.Listen), validateListen(s.ListenPacket))
+	return errors.Join(s.Limits.Validate(), s.Egress.validate(), validateListen(s.Listen), validateListen(s.ListenPacket))
 }
 
 // ValidateBinds says what is wrong with the binds: both ends are absolute, and targets are clean and not the
@@ -61,7 +61,8 @@ func ValidateBinds(binds []Bind) error {
 
 // Validate says what is wrong with the limits: none is negative.
 func (l *Limits) Validate() error {
-	if l.MemoryBytes < 0 || l.MilliCPU < 0 || l.PIDs < 0 || l.TmpBytes < 0 || l.DiskBytesPerSecond < 0 || l.MilliCPU > maxMilli {
+	if l.MemoryBytes < 0 || l.MilliCPU < 0 || l.PIDs < 0 || l.TmpBytes < 0 || l.DiskBytesPerSecond < 0 ||
+		l.NetBytesPerSecond < 0 || l.MilliCPU > maxMilli {
 		return fmt.Errorf("sandbox: limits %+v", *l)
 	}
 	return nil

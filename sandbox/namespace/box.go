@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"sync"
@@ -32,7 +33,8 @@ type box struct {
 	late   late
 	group  *cgroup.Group
 	oom    *cgroup.OOMWatch
-	house  *tenancy // nil where this driver makes the namespaces itself
+	house  *tenancy  // nil where this driver makes the namespaces itself
+	link   io.Closer // to the outside; nil is none
 
 	op     chan struct{} // holds one token while an operation is under way; guards the fields up to the next space
 	frozen bool

@@ -34,6 +34,9 @@ func (d *Driver) Create(ctx context.Context, spec sandbox.Spec) (sandbox.Sandbox
 	if err := spec.Validate(); err != nil {
 		return nil, err
 	}
+	if err := d.checkEgress(&spec); err != nil {
+		return nil, err
+	}
 	number, err := d.reserve(spec.ID)
 	if err != nil {
 		return nil, err
@@ -74,10 +77,11 @@ func (b *box) make(ctx context.Context, spec *sandbox.Spec) error {
 	if err := b.limitDisk(spec); err != nil {
 		return err
 	}
-	if b.house != nil {
-		return nil // stage-1 moves in later
+	joined := b.joinNetwork(spec)
+	if b.house == nil { // else stage-1 moves in later
+		err = b.setup(ctx, spec)
 	}
-	return b.setup(ctx, spec)
+	return errors.Join(err, joined())
 }
 
 // populate makes the control groups, with stage-1 in them or a house for it.

@@ -38,6 +38,8 @@ type House interface {
 	// Listeners and PacketConns are the sockets of the spec, by address.
 	Listeners() map[string]net.Listener
 	PacketConns() map[string]net.PacketConn
+	// Namespace is the network namespace, the house's own to close.
+	Namespace() *os.File
 	// Socket makes an unconnected stream socket in the sandbox's network.
 	Socket(v6 bool) (*os.File, error)
 	// Launch starts stage-1 and returns the host's number of a process that lives as long as it does.

@@ -208,6 +208,7 @@ func (b *box) remove() error {
 		b.oom.Close()
 	}
 	b.routines.Wait()
+	failures = append(failures, b.leaveNetwork())
 	b.mu.Lock()
 	for _, listener := range b.listeners {
 		listener.Close()

@@ -43,7 +43,11 @@ type Config struct {
 	CgroupV1 bool
 	// Housing is where stage-1 lives; nil means in namespaces that this driver makes. The driver opens and closes it.
 	Housing Housing
-	Log     *slog.Logger
+	// Network is the sandboxes' way out, the caller's to close after the driver; nil is none, for the reason that
+	// NoNetwork gives.
+	Network   sandbox.Network
+	NoNetwork string
+	Log       *slog.Logger
 }
 
 // Error is an error of this driver that callers tell apart with errors.Is.
@@ -76,6 +80,7 @@ type Driver struct {
 	images   *image.Maker // nil where /tmp can only be a directory
 	noImages error        // why it is nil
 	disks    disks
+	network  sandbox.Network // nil is none
 
 	capabilities []sandbox.Capability
 
@@ -106,6 +111,7 @@ func New(config Config) (*Driver, error) {
 	}
 	d := &Driver{
 		log: config.Log, filter: seccomp.Bytes(filter), landlock: hasLandlock(), v1Only: config.CgroupV1,
+		network: config.Network,
 		housing: config.Housing, boxes: map[string]*box{},
 	}
 	if d.housing != nil {
@@ -117,7 +123,7 @@ func New(config Config) (*Driver, error) {
 	if err := d.open(program, config); err != nil {
 		return nil, errors.Join(err, d.release())
 	}
-	d.capabilities = d.probe()
+	d.capabilities = d.probe(config.NoNetwork)
 	return d, nil
 }
 

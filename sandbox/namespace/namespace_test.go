@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"hotaru/sandbox/namespace"
+	"hotaru/sandbox/router/routertest"
 	"hotaru/sandbox/sandboxtest"
 )
 
@@ -47,10 +48,16 @@ func quantile(times []time.Duration, percent int) float64 {
 	return float64(times[min(len(times)-1, len(times)*percent/100)]) / float64(time.Millisecond)
 }
 
+// TestSuite runs on a host of its own, with a way to an Internet of its own.
 func TestSuite(t *testing.T) {
 	needRoot(t)
+	if !routertest.InHost(t) {
+		return
+	}
+	outside := routertest.Echo(t, routertest.Furnish(t))
 	sandboxtest.Run(t, func(t testing.TB) sandboxtest.Fixture {
-		return sandboxtest.Fixture{Driver: newDriver(t), Root: sandboxtest.Root(t)}
+		driver := openDriver(t, namespace.Config{StateDir: t.TempDir(), Network: newRouter(t)})
+		return sandboxtest.Fixture{Driver: driver, Root: sandboxtest.Root(t), Outside: outside}
 	})
 }
 

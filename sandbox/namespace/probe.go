@@ -45,14 +45,10 @@ func (d *Driver) probeDisk() (c sandbox.Capability, lacks bool) {
 	return c, true
 }
 
-// probe says what is enforced on this host.
-func (d *Driver) probe() []sandbox.Capability {
-	missing := map[sandbox.Boundary]sandbox.Capability{
-		sandbox.BoundaryEgress: {
-			Reason: "a sandbox has a loopback device and no route anywhere",
-		},
-		sandbox.LimitNetBandwidth: {Reason: "there is no network but loopback, which is not rationed"},
-	}
+// probe says what is enforced on this host; noNetwork is why there is no network, if there is none.
+func (d *Driver) probe(noNetwork string) []sandbox.Capability {
+	missing := map[sandbox.Boundary]sandbox.Capability{}
+	d.probeNetwork(missing, noNetwork)
 	if d.noImages != nil {
 		missing[sandbox.LimitTmp] = sandbox.Capability{
 			Reason: "/tmp is a directory on the disk of the state directory, without a quota: " + d.noImages.Error(),

@@ -126,6 +126,8 @@ func (h *house) Listeners() map[string]net.Listener { return h.network.listeners
 
 func (h *house) PacketConns() map[string]net.PacketConn { return h.network.packets }
 
+func (h *house) Namespace() *os.File { return h.network.namespace }
+
 func (h *house) Socket(v6 bool) (*os.File, error) { return h.network.socket(v6) }
 
 func (h *house) Close() error { return h.network.close() }

@@ -27,7 +27,10 @@ type Config struct {
 	SearchPath []string
 	// Stage1 is the init program; nil means the one embedded in this binary.
 	Stage1 []byte
-	Log    *slog.Logger
+	// Network and NoNetwork are namespace.Config's.
+	Network   sandbox.Network
+	NoNetwork string
+	Log       *slog.Logger
 }
 
 // Error is an error of this driver that callers tell apart with errors.Is.
@@ -46,5 +49,6 @@ func New(config Config) (sandbox.Driver, error) {
 	}
 	return namespace.New(namespace.Config{
 		StateDir: config.StateDir, Stage1: config.Stage1, Log: config.Log, Housing: &housing{runtime: found},
+		Network: config.Network, NoNetwork: config.NoNetwork,
 	})
 }

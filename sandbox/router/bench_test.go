@@ -9,6 +9,9 @@ import (
 	"sort"
 	"testing"
 	"time"
+
+	"hotaru/sandbox/router/routertest"
+	"hotaru/sandbox/router/rtnl"
 )
 
 // TestFigures prints what the router costs. `make bench` does not run it: it takes a network of its own.
@@ -16,14 +19,14 @@ func TestFigures(t *testing.T) {
 	if os.Getenv("HOTARU_FIGURES") == "" {
 		t.Skip("prints figures when HOTARU_FIGURES is set")
 	}
-	if !inHost(t) {
+	if !routertest.InHost(t) {
 		return
 	}
 	w := newWorld(t)
 	var took []time.Duration
 	var closing []time.Duration
 	for range 100 {
-		namespace, err := newNamespace()
+		namespace, err := rtnl.NewNamespace()
 		must(t, err)
 		began := time.Now()
 		l, err := w.router.Connect(namespace, 0)

@@ -21,11 +21,11 @@ type bucket struct {
 // burstTime is how much of the rate may come at once.
 const burstTime = 50 * time.Millisecond
 
-func newBucket(bitsPerSecond int64) *bucket {
-	if bitsPerSecond <= 0 {
+func newBucket(bytesPerSecond int64) *bucket {
+	if bytesPerSecond <= 0 {
 		return nil
 	}
-	rate := float64(bitsPerSecond) / 8
+	rate := float64(bytesPerSecond)
 	// A whole buffer always passes, however small the rate: it is then paid off.
 	burst := max(rate*burstTime.Seconds(), bufferBytes)
 	return &bucket{rate: rate, burst: burst, bytes: burst, since: time.Now()}

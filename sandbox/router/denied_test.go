@@ -13,6 +13,9 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"hotaru/sandbox/router/routertest"
+	"hotaru/sandbox/router/rtnl"
 )
 
 // later4 is an address that the host gets while sandboxes are there.
@@ -21,7 +24,7 @@ var later4 = netip.MustParseAddr("192.0.2.77")
 // TestDenied: whatever is the host's, the link's, a metadata service's or another sandbox's cannot be reached, and whoever
 // listens there hears nothing.
 func TestDenied(t *testing.T) {
-	if !inHost(t) {
+	if !routertest.InHost(t) {
 		return
 	}
 	w := newWorld(t, func(c *Config) { c.Denied = prefixes("203.0.113.128/25", "2001:db8:bad::/48") })
@@ -81,10 +84,10 @@ func TestDenied(t *testing.T) {
 // gainAddress gives the host another address.
 func gainAddress(t *testing.T, a netip.Addr) {
 	t.Helper()
-	links, err := dialRtnetlink()
+	links, err := rtnl.Dial()
 	must(t, err)
-	defer links.conn.Close()
-	must(t, links.address(loopbackIndex, a))
+	defer links.Close()
+	must(t, links.Address(loopbackIndex, a))
 }
 
 // datagramDenied: a datagram is answered by an error.
@@ -103,7 +106,7 @@ func (w *world) datagramDenied(sandbox *place, to string, want unix.Errno) {
 // TestForged sends packets as root of a sandbox, which is more than any code in one may: with its own address they get
 // out, with another's they do not.
 func TestForged(t *testing.T) {
-	if !inHost(t) {
+	if !routertest.InHost(t) {
 		return
 	}
 	w := newWorld(t)
@@ -165,7 +168,7 @@ func sendFrame(packet []byte) error {
 
 // What one sandbox floods the router with does not keep another from its connections.
 func TestFlood(t *testing.T) {
-	if !inHost(t) {
+	if !routertest.InHost(t) {
 		return
 	}
 	w := newWorld(t)

@@ -34,7 +34,7 @@ type link struct {
 }
 
 // newLink takes addresses for a link and has its packets heard.
-func (r *Router) newLink(bitsPerSecond int64) (*link, error) {
+func (r *Router) newLink(bytesPerSecond int64) (*link, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.closed {
@@ -46,7 +46,7 @@ func (r *Router) newLink(bitsPerSecond int64) (*link, error) {
 	}
 	l := &link{
 		router: r, number: number, index: r.nextIndex, address4: nth(sandboxes4, number), address6: nth(sandboxes6, number),
-		up: newBucket(bitsPerSecond), down: newBucket(bitsPerSecond), slots: make(chan struct{}, maxConnections),
+		up: newBucket(bytesPerSecond), down: newBucket(bytesPerSecond), slots: make(chan struct{}, maxConnections),
 		openings: map[flow]*opening{}, datagrams: map[flow]*conversation{},
 	}
 	l.ctx, l.cancel = context.WithCancel(r.ctx)

@@ -3,33 +3,31 @@
 package router
 
 import (
-	"context"
 	"errors"
-	"fmt"
 	"io"
 	"net"
 	"net/netip"
 	"os"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"hotaru/sandbox/router/routertest"
+	"hotaru/sandbox/router/rtnl"
 )
 
 // patience is how long anything may take before it counts as lost.
-const patience = 10 * time.Second
+const patience = routertest.Patience
 
-// The world of these tests: a host with one interface, and an Internet behind it. The addresses are for documentation
-// (RFC 5737, RFC 3849).
+// The addresses of routertest.
 var (
-	host4     = netip.MustParseAddr("203.0.113.1")
-	host6     = netip.MustParseAddr("2001:db8::1")
-	internet4 = netip.MustParseAddr("203.0.113.2")
-	internet6 = netip.MustParseAddr("2001:db8::2")
-	// second4 is another address of the host.
-	second4 = netip.MustParseAddr("192.0.2.1")
+	host4     = netip.MustParseAddr(routertest.Host4)
+	host6     = netip.MustParseAddr(routertest.Host6)
+	internet4 = netip.MustParseAddr(routertest.Internet4)
+	internet6 = netip.MustParseAddr(routertest.Internet6)
+	second4   = netip.MustParseAddr(routertest.Second4)
 )
 
 // world is what a test has.
@@ -49,67 +47,16 @@ func must(t testing.TB, err error) {
 // newWorld furnishes this process's network, which must be its own, and makes a router.
 func newWorld(t *testing.T, change ...func(*Config)) *world {
 	t.Helper()
-	w := &world{T: t}
-	var err error
-	w.internet, err = newNamespace()
-	must(t, err)
-	t.Cleanup(func() { w.internet.Close() })
-	const index, theirs = 50, 51
-	must(t, func() error {
-		links, err := dialRtnetlink()
-		if err != nil {
-			return err
-		}
-		defer links.conn.Close()
-		return errors.Join(links.up(loopbackIndex, 0),
-			os.WriteFile("/proc/sys/net/ipv6/conf/default/addr_gen_mode", []byte("1"), 0), // it is compared later: none comes by itself
-			links.veth(veth{name: "uplink", index: index, peerName: "uplink", peerIndex: theirs, peerNamespace: w.internet}),
-			neighbour(links, index, host4, internet4), neighbour(links, index, host6, internet6),
-			links.address(loopbackIndex, second4))
-	}())
-	must(t, inside(w.internet, func() error {
-		links, err := dialRtnetlink()
-		if err != nil {
-			return err
-		}
-		defer links.conn.Close()
-		return errors.Join(links.up(loopbackIndex, 0), links.point(theirs, true),
-			neighbour(links, theirs, internet4, host4), neighbour(links, theirs, internet6, host6))
-	}))
-	links, err := dialRtnetlink()
-	must(t, err)
-	defer links.conn.Close()
-	must(t, links.settle(index))
-	must(t, awaitAddress(links, host6))
+	w := &world{T: t, internet: routertest.Furnish(t)}
 	var config Config
 	for _, f := range change {
 		f(&config)
 	}
+	var err error
 	w.router, err = New(config)
 	must(t, err)
 	t.Cleanup(func() { must(t, w.router.Close()) })
 	return w
-}
-
-// awaitAddress waits until the kernel has made an IPv6 address usable, which it does in its own time.
-func awaitAddress(links rtnetlink, a netip.Addr) error {
-	for wait := 100 * time.Microsecond; wait < patience; wait *= 2 {
-		if local, err := links.isLocal(a); err == nil && local {
-			return nil
-		}
-		<-time.After(wait)
-	}
-	return fmt.Errorf("%s does not become an address", a)
-}
-
-// neighbour gives an interface an address and a route to its peer's, and everything else the same way.
-func neighbour(links rtnetlink, index int, own, peer netip.Addr) error {
-	all := netip.PrefixFrom(netip.IPv6Unspecified(), 0)
-	if own.Is4() {
-		all = netip.PrefixFrom(netip.IPv4Unspecified(), 0)
-	}
-	return errors.Join(links.address(index, own), links.route(netip.PrefixFrom(peer, peer.BitLen()), index, unix.RT_TABLE_MAIN, unix.RTN_UNICAST),
-		links.route(all, index, unix.RT_TABLE_MAIN, unix.RTN_UNICAST))
 }
 
 // place is somewhere to make sockets: a sandbox, or the Internet.
@@ -120,29 +67,29 @@ type place struct {
 }
 
 // sandbox makes one and connects it.
-func (w *world) sandbox(bitsPerSecond int64) *place {
+func (w *world) sandbox(bytesPerSecond int64) *place {
 	w.Helper()
-	namespace, err := newNamespace()
+	namespace, err := rtnl.NewNamespace()
 	must(w, err)
 	w.Cleanup(func() { namespace.Close() })
-	must(w, inside(namespace, func() error {
-		links, err := dialRtnetlink()
+	must(w, rtnl.Inside(namespace, func() error {
+		links, err := rtnl.Dial()
 		if err != nil {
 			return err
 		}
-		defer links.conn.Close()
-		return links.up(loopbackIndex, 0)
+		defer links.Close()
+		return links.Up(loopbackIndex, 0)
 	}))
-	connected, err := w.router.Connect(namespace, bitsPerSecond)
+	connected, err := w.router.Connect(namespace, bytesPerSecond)
 	must(w, err)
 	w.Cleanup(func() { must(w, connected.Close()) })
-	must(w, inside(namespace, func() error {
-		links, err := dialRtnetlink()
+	must(w, rtnl.Inside(namespace, func() error {
+		links, err := rtnl.Dial()
 		if err != nil {
 			return err
 		}
-		defer links.conn.Close()
-		return awaitAddress(links, connected.(*link).address6)
+		defer links.Close()
+		return routertest.AwaitAddress(links, connected.(*link).address6)
 	}))
 	return &place{w, namespace, connected.(*link)}
 }
@@ -158,45 +105,17 @@ func (p *place) do(f func() error) error {
 	if p.namespace == nil {
 		return f()
 	}
-	return inside(p.namespace, f)
+	return rtnl.Inside(p.namespace, f)
 }
 
-// listen listens; what is accepted goes to serve, in a goroutine each, and is closed after it.
 func (p *place) listen(address string, serve func(*net.TCPConn)) netip.AddrPort {
 	p.w.Helper()
-	var listener net.Listener
-	must(p.w, p.do(func() (err error) {
-		listener, err = (&net.ListenConfig{}).Listen(context.Background(), "tcp", address)
-		return err
-	}))
-	var serving sync.WaitGroup
-	serving.Go(func() {
-		for {
-			conn, err := listener.Accept()
-			if err != nil {
-				return
-			}
-			serving.Go(func() {
-				defer conn.Close()
-				serve(conn.(*net.TCPConn))
-			})
-		}
-	})
-	p.w.Cleanup(func() { listener.Close(); serving.Wait() })
-	return addrPort(listener.Addr())
+	return routertest.Listen(p.w, p.namespace, address, serve)
 }
 
-// packets makes a UDP socket.
 func (p *place) packets(address string) *net.UDPConn {
 	p.w.Helper()
-	var conn net.PacketConn
-	must(p.w, p.do(func() (err error) {
-		conn, err = (&net.ListenConfig{}).ListenPacket(context.Background(), "udp", address)
-		return err
-	}))
-	p.w.Cleanup(func() { conn.Close() })
-	must(p.w, conn.SetDeadline(time.Now().Add(patience)))
-	return conn.(*net.UDPConn)
+	return routertest.Packets(p.w, p.namespace, address)
 }
 
 // dial connects from there, with plain system calls, so that nothing is done by another thread.

@@ -30,6 +30,9 @@ import (
 	"syscall"
 
 	"golang.org/x/sys/unix"
+
+	"hotaru/sandbox"
+	"hotaru/sandbox/router/rtnl"
 )
 
 const (
@@ -61,8 +64,8 @@ type Router struct {
 
 	namespace *os.File
 	tun       *os.File
-	links     rtnetlink // in the namespace
-	host      rtnetlink // outside of it
+	links     rtnl.Conn // in the namespace
+	host      rtnl.Conn // outside of it
 	proxies   []net.Listener
 	has6      bool
 	slots     chan struct{} // a token for each TCP connection
@@ -77,6 +80,8 @@ type Router struct {
 	nextIndex int
 	closed    bool
 }
+
+var _ sandbox.Network = (*Router)(nil)
 
 // New makes a router. The calling process must be root. Close it; when the process dies, the kernel does.
 func New(config Config) (*Router, error) {
@@ -98,7 +103,7 @@ func New(config Config) (*Router, error) {
 	if err := r.open(); err != nil {
 		return nil, errors.Join(err, r.release())
 	}
-	r.policy = policy{denied: config.Denied, isLocal: r.host.isLocal}
+	r.policy = policy{denied: config.Denied, isLocal: r.host.IsLocal}
 	r.routines.Go(r.readTUN)
 	for _, proxy := range r.proxies {
 		r.routines.Go(func() { r.accept(proxy) })
@@ -108,13 +113,13 @@ func New(config Config) (*Router, error) {
 
 // open acquires what release gives back.
 func (r *Router) open() (err error) {
-	if r.host, err = dialRtnetlink(); err != nil {
+	if r.host, err = rtnl.Dial(); err != nil {
 		return err
 	}
-	if r.namespace, err = newNamespace(); err != nil {
+	if r.namespace, err = rtnl.NewNamespace(); err != nil {
 		return err
 	}
-	return inside(r.namespace, r.furnish)
+	return rtnl.Inside(r.namespace, r.furnish)
 }
 
 // furnish makes what is in the router's namespace, which the calling thread is in.
@@ -127,13 +132,13 @@ func (r *Router) furnish() (err error) {
 	if err := setSysctls(r.has6); err != nil {
 		return err
 	}
-	if r.links, err = dialRtnetlink(); err != nil {
+	if r.links, err = rtnl.Dial(); err != nil {
 		return err
 	}
 	if r.tun, err = openTUN(tunName, tunIndex); err != nil {
 		return err
 	}
-	if err := errors.Join(r.links.up(loopbackIndex, 0), r.links.up(tunIndex, linkMTU)); err != nil {
+	if err := errors.Join(r.links.Up(loopbackIndex, 0), r.links.Up(tunIndex, linkMTU)); err != nil {
 		return err
 	}
 	var ports [2]uint16
@@ -143,8 +148,8 @@ func (r *Router) furnish() (err error) {
 		}
 		all := netip.PrefixFrom(address, 0)
 		if err := errors.Join(
-			r.links.rule(address, markProxy, tableProxy), r.links.route(all, loopbackIndex, tableProxy, unix.RTN_LOCAL),
-			r.links.rule(address, markOut, tableOut), r.links.route(all, tunIndex, tableOut, unix.RTN_UNICAST),
+			r.links.Rule(address, markProxy, tableProxy), r.links.Route(all, loopbackIndex, tableProxy, unix.RTN_LOCAL),
+			r.links.Rule(address, markOut, tableOut), r.links.Route(all, tunIndex, tableOut, unix.RTN_UNICAST),
 		); err != nil {
 			return err
 		}
@@ -194,13 +199,7 @@ func (r *Router) release() error {
 		}
 	}
 	r.routines.Wait()
-	var failures []error
-	for _, conn := range []rtnetlink{r.links, r.host} {
-		if conn.conn != nil {
-			failures = append(failures, conn.conn.Close())
-		}
-	}
-	return errors.Join(failures...)
+	return errors.Join(r.links.Close(), r.host.Close())
 }
 
 // Close cuts every sandbox off and removes the router. Idempotent.
@@ -222,12 +221,12 @@ func (r *Router) Close() error {
 	return r.release()
 }
 
-// Connect gives a network namespace, in which no user code runs yet, an interface and a route to the outside, at most that
-// many bits per second in each direction (0: any). Close cuts it off; the interface goes with the namespace.
-func (r *Router) Connect(namespace *os.File, bitsPerSecond int64) (io.Closer, error) {
+// Connect implements sandbox.Network. It gives a network namespace, in which no user code runs yet, an interface and a route to the outside, at most that
+// many bytes per second in each direction (0: any). Close cuts it off; the interface goes with the namespace.
+func (r *Router) Connect(namespace *os.File, bytesPerSecond int64) (io.Closer, error) {
 	const attempts = 3
 	for attempt := 1; ; attempt++ {
-		l, err := r.newLink(bitsPerSecond)
+		l, err := r.newLink(bytesPerSecond)
 		if err != nil {
 			return nil, err
 		}
@@ -244,9 +243,10 @@ func (r *Router) Connect(namespace *os.File, bitsPerSecond int64) (io.Closer, er
 
 // connect makes a link's interfaces. On an error neither is left.
 func (r *Router) connect(l *link, namespace *os.File) error {
-	err := r.links.veth(veth{
-		name: l.name(), index: l.index, group: sandboxGroup,
-		peerName: peerName, peerIndex: peerIndex, peerNamespace: namespace,
+	err := r.links.Veth(rtnl.Veth{
+		Name: l.name(), Index: l.index, Group: sandboxGroup,
+		PeerName: peerName, PeerIndex: peerIndex, PeerNamespace: namespace,
+		MTU: linkMTU,
 	})
 	if err != nil {
 		return err
@@ -256,30 +256,30 @@ func (r *Router) connect(l *link, namespace *os.File) error {
 		addresses = append(addresses, l.address6)
 	}
 	for _, address := range addresses {
-		if err = r.links.route(netip.PrefixFrom(address, address.BitLen()), l.index, unix.RT_TABLE_MAIN, unix.RTN_UNICAST); err != nil {
+		if err = r.links.Route(netip.PrefixFrom(address, address.BitLen()), l.index, unix.RT_TABLE_MAIN, unix.RTN_UNICAST); err != nil {
 			break
 		}
 	}
 	if err == nil {
-		err = inside(namespace, func() error { return furnishSandbox(addresses) })
+		err = rtnl.Inside(namespace, func() error { return furnishSandbox(addresses) })
 	}
 	if err == nil {
-		err = r.links.settle(l.index)
+		err = r.links.Settle(l.index)
 	}
 	if err != nil {
-		return errors.Join(err, r.links.remove(l.index))
+		return errors.Join(err, r.links.Remove(l.index))
 	}
 	return nil
 }
 
 // furnishSandbox sets up the interface of a sandbox; the calling thread is in its namespace.
 func furnishSandbox(addresses []netip.Addr) error {
-	links, err := dialRtnetlink()
+	links, err := rtnl.Dial()
 	if err != nil {
 		return err
 	}
-	defer links.conn.Close()
-	if err := links.point(peerIndex, len(addresses) > 1); err != nil {
+	defer links.Close()
+	if err := links.Point(peerIndex, len(addresses) > 1); err != nil {
 		return err
 	}
 	for _, address := range addresses {
@@ -287,10 +287,10 @@ func furnishSandbox(addresses []netip.Addr) error {
 		if address.Is4() {
 			all = netip.PrefixFrom(netip.IPv4Unspecified(), 0)
 		}
-		if err := links.address(peerIndex, address); err != nil {
+		if err := links.Address(peerIndex, address); err != nil {
 			return err
 		}
-		if err := links.route(all, peerIndex, unix.RT_TABLE_MAIN, unix.RTN_UNICAST); err != nil {
+		if err := links.Route(all, peerIndex, unix.RT_TABLE_MAIN, unix.RTN_UNICAST); err != nil {
 			return err
 		}
 	}

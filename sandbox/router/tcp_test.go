@@ -15,10 +15,13 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"hotaru/sandbox/router/routertest"
+	"hotaru/sandbox/router/rtnl"
 )
 
 func TestTCP(t *testing.T) {
-	if !inHost(t) {
+	if !routertest.InHost(t) {
 		return
 	}
 	w := newWorld(t)
@@ -56,10 +59,10 @@ func TestTCP(t *testing.T) {
 // hostSays has the host itself refuse to go somewhere.
 func hostSays(t *testing.T, to netip.Addr, kind byte) {
 	t.Helper()
-	links, err := dialRtnetlink()
+	links, err := rtnl.Dial()
 	must(t, err)
-	defer links.conn.Close()
-	must(t, links.route(netip.PrefixFrom(to, to.BitLen()), 0, unix.RT_TABLE_MAIN, kind))
+	defer links.Close()
+	must(t, links.Route(netip.PrefixFrom(to, to.BitLen()), 0, unix.RT_TABLE_MAIN, kind))
 }
 
 // large sends more than any buffer holds, both ways at once.
@@ -146,7 +149,7 @@ func (w *world) outsideSpeaksFirst(sandbox *place, internet netip.Addr) {
 
 // Where the outside says nothing, nothing is said inside: the sandbox's own patience counts.
 func TestSilence(t *testing.T) {
-	if !inHost(t) {
+	if !routertest.InHost(t) {
 		return
 	}
 	w := newWorld(t)
@@ -171,7 +174,7 @@ func TestSilence(t *testing.T) {
 
 // A sandbox has a number of connections; what is beyond waits until one of them has ended.
 func TestTooManyConnections(t *testing.T) {
-	if !inHost(t) {
+	if !routertest.InHost(t) {
 		return
 	}
 	w := newWorld(t)
@@ -207,7 +210,7 @@ func TestTooManyConnections(t *testing.T) {
 
 // A sandbox that is cut off loses its connections, and so does the outside.
 func TestCutOff(t *testing.T) {
-	if !inHost(t) {
+	if !routertest.InHost(t) {
 		return
 	}
 	w := newWorld(t)
@@ -243,11 +246,11 @@ func TestCutOff(t *testing.T) {
 
 // Bandwidth is limited in both directions.
 func TestBandwidth(t *testing.T) {
-	if !inHost(t) {
+	if !routertest.InHost(t) {
 		return
 	}
 	w := newWorld(t)
-	const rate, size = 8e6, 400e3 // bits per second; bytes
+	const rate, size = 1e6, 400e3 // bytes per second; bytes
 	sandbox := w.sandbox(rate)
 	server := w.outside().listen(at(internet4, 0), func(conn *net.TCPConn) {
 		said, _ := io.ReadAll(conn)
@@ -256,7 +259,7 @@ func TestBandwidth(t *testing.T) {
 		}
 		_, _ = conn.Write(said[:min(len(said), size)])
 	}).String()
-	least := time.Duration((size - 2*bufferBytes) * 8 / rate * float64(time.Second)) // without the burst
+	least := time.Duration((size - 2*bufferBytes) / rate * float64(time.Second)) // without the burst
 	for name, question := range map[string]string{"down": "x", "up": string(make([]byte, size))} {
 		began := time.Now()
 		conn := sandbox.connect("tcp", server)
@@ -278,7 +281,7 @@ func TestBandwidth(t *testing.T) {
 // Whatever a host's firewall does with what it forwards is not for us: nothing is forwarded. And nothing of the host's
 // is changed.
 func TestHostUntouched(t *testing.T) {
-	if !inHost(t) {
+	if !routertest.InHost(t) {
 		return
 	}
 	before := ""

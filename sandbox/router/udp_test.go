@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"hotaru/sandbox/router/routertest"
 )
 
 // echoPackets says every datagram back, and each sender's address on senders.
@@ -36,7 +38,7 @@ func echoPackets(t *testing.T, conn *net.UDPConn) <-chan netip.AddrPort {
 }
 
 func TestUDP(t *testing.T) {
-	if !inHost(t) {
+	if !routertest.InHost(t) {
 		return
 	}
 	w := newWorld(t)
@@ -108,7 +110,7 @@ func (w *world) strangersAreNotHeard(conn net.Conn, server *net.UDPConn, interne
 
 // The conversation that has been silent the longest makes room for a new one, and silent ones end.
 func TestTooManyConversations(t *testing.T) {
-	if !inHost(t) {
+	if !routertest.InHost(t) {
 		return
 	}
 	w := newWorld(t)
@@ -142,11 +144,11 @@ func TestTooManyConversations(t *testing.T) {
 
 // Datagrams beyond the bandwidth are lost.
 func TestDatagramBandwidth(t *testing.T) {
-	if !inHost(t) {
+	if !routertest.InHost(t) {
 		return
 	}
 	w := newWorld(t)
-	sandbox := w.sandbox(1e6)
+	sandbox := w.sandbox(125e3)
 	server := w.outside().packets(at(internet4, 0))
 	conn := sandbox.connect("udp", server.LocalAddr().String())
 	const size, count = 10000, 100

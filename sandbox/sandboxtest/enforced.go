@@ -2,12 +2,10 @@ package sandboxtest
 
 import (
 	"fmt"
-	"net"
 	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 
@@ -54,8 +52,8 @@ func testEnforced(t *testing.T, h *host) {
 		sandbox.LimitOpenFiles:     enforcesOpenFiles,
 		sandbox.LimitTmp:           enforcesTmp,
 		sandbox.LimitDiskBandwidth: enforcesDiskBandwidth,
-		// A route to the Internet is nothing that a test may rely on.
-		sandbox.BoundaryEgress: func(*testing.T, *host) {},
+		sandbox.BoundaryEgress:     enforcesEgress,
+		sandbox.LimitNetBandwidth:  enforcesNetBandwidth,
 		// AttachToRunning and Sealed check it, claimed or not.
 		sandbox.AbilityAttach: func(*testing.T, *host) {},
 	}
@@ -69,6 +67,9 @@ func testEnforced(t *testing.T, h *host) {
 		}
 		t.Run(string(boundary), func(t *testing.T) {
 			if !h.enforces(boundary) {
+				if boundary == sandbox.BoundaryEgress {
+					withoutEgress(t, &host{T: t, Fixture: h.Fixture, program: h.program})
+				}
 				t.Skip("not enforced by this driver here")
 			}
 			check(t, &host{T: t, Fixture: h.Fixture, program: h.program})
@@ -112,22 +113,6 @@ func enforcesProcesses(t *testing.T, h *host) {
 	}
 	h.fails(first, shell("kill -0 "+strconv.Itoa(os.Getpid())))
 	h.fails(first, shell("kill -0 1"))
-}
-
-func enforcesNetwork(t *testing.T, h *host) {
-	box := h.create(h.spec("network"))
-	for _, address := range []string{"127.0.0.1:0", "[::1]:0"} {
-		listener, err := net.Listen("tcp", address)
-		if err != nil {
-			t.Logf("%s: %v", address, err)
-			continue
-		}
-		var serving sync.WaitGroup
-		serving.Go(func() { greet(listener) })
-		h.fails(box, program("dial", listener.Addr().String()))
-		listener.Close()
-		serving.Wait()
-	}
 }
 
 func enforcesIdentity(t *testing.T, h *host) {

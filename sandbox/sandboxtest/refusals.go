@@ -23,6 +23,8 @@ func testBadSpecs(t *testing.T, h *host) {
 		"climbing target":    func(s *sandbox.Spec) { s.Binds[0].Target = "/opt/../.." },
 		"the root as target": func(s *sandbox.Spec) { s.Binds[0].Target = "/" },
 		"relative source":    func(s *sandbox.Spec) { s.Binds[0].Source = "opt" },
+		"negative network":   func(s *sandbox.Spec) { s.Limits.NetBytesPerSecond = -1 },
+		"another egress":     func(s *sandbox.Spec) { s.Egress = "moon" },
 		"negative memory":    func(s *sandbox.Spec) { s.Limits.MemoryBytes = -1 },
 		"another's address":  func(s *sandbox.Spec) { s.Listen = []string{"8.8.8.8:80"} },
 		"any address":        func(s *sandbox.Spec) { s.Listen = []string{"0.0.0.0:80"} },

@@ -24,6 +24,8 @@ type Fixture struct {
 	Driver sandbox.Driver
 	// Root has /bin/sh and an empty /opt.
 	Root sandbox.Root
+	// Outside is where a driver with BoundaryEgress finds a TCP server that echoes: HOST:PORT.
+	Outside string
 }
 
 // suite runs the tests of one driver.

@@ -62,7 +62,7 @@ func main() {
 		os.Stdout.Write(content)
 	case "write":
 		check(os.WriteFile(args[0], []byte("written"), 0o600))
-	case "dial", "serve", "send":
+	case "dial", "serve", "send", "exchange":
 		network(os.Args[1], args)
 	case "fork": // so many children that never end
 		forkBomb(number(args[0]))
@@ -95,6 +95,13 @@ func network(what string, args []string) {
 		conn, err := net.DialTimeout("tcp", args[0], 2*time.Second)
 		check(err)
 		_, err = io.Copy(os.Stdout, conn)
+		check(err)
+	case "exchange": // so many bytes with a server that echoes
+		conn, err := net.DialTimeout("tcp", args[0], 10*time.Second)
+		check(err)
+		size := int64(number(args[1]))
+		go func() { _, _ = conn.Write(make([]byte, size)) }()
+		_, err = io.CopyN(io.Discard, conn, size)
 		check(err)
 	case "serve": // prints where, and echoes
 		listener, err := net.Listen("tcp", args[0])

@@ -3,51 +3,13 @@
 package router
 
 import (
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"os"
-	"runtime"
 	"strings"
 
 	"golang.org/x/sys/unix"
 )
-
-// order is how the kernel wants numbers.
-var order = binary.NativeEndian
-
-// inNewThread runs f on a thread of its own, which ends with it: whatever namespace it is in by then, nobody else gets
-// there by accident.
-func inNewThread(f func() error) error {
-	done := make(chan error, 1)
-	go func() {
-		runtime.LockOSThread() // never unlocked
-		done <- f()
-	}()
-	return <-done
-}
-
-// inside runs f in a network namespace.
-func inside(namespace *os.File, f func() error) error {
-	return inNewThread(func() error {
-		if err := unix.Setns(int(namespace.Fd()), unix.CLONE_NEWNET); err != nil {
-			return fmt.Errorf("router: enter network namespace: %w", err)
-		}
-		return f()
-	})
-}
-
-// newNamespace makes a network namespace that lasts as long as the file, or a socket in it, is open.
-func newNamespace() (namespace *os.File, err error) {
-	err = inNewThread(func() error {
-		if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
-			return fmt.Errorf("router: new network namespace: %w", err)
-		}
-		namespace, err = os.Open("/proc/thread-self/ns/net")
-		return err
-	})
-	return namespace, err
-}
 
 // openTUN makes an interface whose packets are the file's. It is for the namespace of the calling thread.
 func openTUN(name string, index int) (*os.File, error) {

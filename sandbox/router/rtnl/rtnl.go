@@ -1,6 +1,8 @@
 //go:build linux
 
-package router
+// Package rtnl configures the network of one network namespace: interfaces, addresses, routes (rtnetlink(7)). It must not
+// know what they are for.
+package rtnl
 
 import (
 	"errors"
@@ -12,27 +14,35 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// rtnetlink configures the network of one namespace (rtnetlink(7)). It is safe for concurrent use.
-type rtnetlink struct{ conn *netlink.Conn }
+// Conn configures one namespace. It is safe for concurrent use.
+type Conn struct{ conn *netlink.Conn }
 
-// dialRtnetlink is for the network namespace of the calling thread, and stays in it whatever thread uses it later.
-func dialRtnetlink() (rtnetlink, error) {
+// Close closes it. The zero Conn is closed.
+func (r Conn) Close() error {
+	if r.conn == nil {
+		return nil
+	}
+	return r.conn.Close()
+}
+
+// Dial opens one for the network namespace of the calling thread, and stays in it whatever thread uses it later.
+func Dial() (Conn, error) {
 	conn, err := netlink.Dial(unix.NETLINK_ROUTE, nil)
 	if err != nil {
-		return rtnetlink{}, fmt.Errorf("router: netlink: %w", err)
+		return Conn{}, fmt.Errorf("rtnl: netlink: %w", err)
 	}
-	return rtnetlink{conn}, nil
+	return Conn{conn}, nil
 }
 
 // do sends a request: a fixed header and attributes. what names it in errors.
-func (r rtnetlink) do(what string, kind, flags uint16, header []byte, attributes func(*netlink.AttributeEncoder)) error {
+func (r Conn) do(what string, kind, flags uint16, header []byte, attributes func(*netlink.AttributeEncoder)) error {
 	ae := netlink.NewAttributeEncoder()
 	if attributes != nil {
 		attributes(ae)
 	}
 	encoded, err := ae.Encode()
 	if err != nil {
-		return fmt.Errorf("router: %s: %w", what, err)
+		return fmt.Errorf("rtnl: %s: %w", what, err)
 	}
 	_, err = r.conn.Execute(netlink.Message{
 		Header: netlink.Header{
@@ -42,7 +52,7 @@ func (r rtnetlink) do(what string, kind, flags uint16, header []byte, attributes
 		Data: append(header, encoded...),
 	})
 	if err != nil {
-		return fmt.Errorf("router: %s: %w", what, err)
+		return fmt.Errorf("rtnl: %s: %w", what, err)
 	}
 	return nil
 }
@@ -65,8 +75,8 @@ func familyOf(a netip.Addr) byte {
 	return unix.AF_INET6
 }
 
-// up turns an interface on, with packets of up to mtu bytes; 0 leaves that as it is.
-func (r rtnetlink) up(index int, mtu uint32) error {
+// Up turns an interface on, with packets of up to mtu bytes; 0 leaves that as it is.
+func (r Conn) Up(index int, mtu uint32) error {
 	return r.do("interface up", unix.RTM_NEWLINK, 0, infoHeader(index, unix.IFF_UP), func(ae *netlink.AttributeEncoder) {
 		if mtu > 0 {
 			ae.Uint32(unix.IFLA_MTU, mtu)
@@ -74,28 +84,28 @@ func (r rtnetlink) up(index int, mtu uint32) error {
 	})
 }
 
-// remove removes an interface, and its peer.
-func (r rtnetlink) remove(index int) error {
+// Remove removes an interface, and its peer.
+func (r Conn) Remove(index int) error {
 	return r.do("remove interface", unix.RTM_DELLINK, 0, infoHeader(index, 0), nil)
 }
 
-// settle has the kernel take note at once that an interface's peer has been turned on (since Linux 6.8; those before take
+// Settle has the kernel take note at once that an interface's peer has been turned on (since Linux 6.8; those before take
 // note soon). What is sent until then is lost.
-func (r rtnetlink) settle(index int) error {
+func (r Conn) Settle(index int) error {
 	_, err := r.conn.Execute(netlink.Message{
 		Header: netlink.Header{Type: unix.RTM_GETLINK, Flags: netlink.Request}, Data: infoHeader(index, 0),
 	})
 	if err != nil {
-		return fmt.Errorf("router: interface: %w", err)
+		return fmt.Errorf("rtnl: interface: %w", err)
 	}
 	return nil
 }
 
-// point turns an interface on that has no other addresses than those it is given: none of the link, which IPv6 would
+// Point turns an interface on that has no other addresses than those it is given: none of the link, which IPv6 would
 // make.
-func (r rtnetlink) point(index int, has6 bool) error {
+func (r Conn) Point(index int, has6 bool) error {
 	if !has6 {
-		return r.up(index, 0)
+		return r.Up(index, 0)
 	}
 	const noAddress = 1 // IN6_ADDR_GEN_MODE_NONE
 	return r.do("interface up", unix.RTM_NEWLINK, 0, infoHeader(index, unix.IFF_UP), func(ae *netlink.AttributeEncoder) {
@@ -109,29 +119,29 @@ func (r rtnetlink) point(index int, has6 bool) error {
 	})
 }
 
-// veth makes a pair of interfaces: one here that is on, and its peer in another namespace.
-func (r rtnetlink) veth(v veth) error {
+// Veth makes a pair of interfaces: one here that is on, and its peer in another namespace.
+func (r Conn) Veth(v Veth) error {
 	const peerInfo = 1 // VETH_INFO_PEER
 	// Nobody is asked for a neighbour's address: both ends have the same, and each reaches the other alone.
 	address := []byte{2, 0, 0, 0, 0, 1}
 	end := func(ae *netlink.AttributeEncoder, name string) {
 		ae.String(unix.IFLA_IFNAME, name)
-		ae.Uint32(unix.IFLA_MTU, linkMTU)
+		ae.Uint32(unix.IFLA_MTU, v.MTU)
 		ae.Bytes(unix.IFLA_ADDRESS, address)
 	}
-	header := infoHeader(v.index, unix.IFF_UP|unix.IFF_NOARP)
+	header := infoHeader(v.Index, unix.IFF_UP|unix.IFF_NOARP)
 	return r.do("veth", unix.RTM_NEWLINK, createNew, header, func(ae *netlink.AttributeEncoder) {
-		end(ae, v.name)
-		ae.Uint32(unix.IFLA_GROUP, v.group)
+		end(ae, v.Name)
+		ae.Uint32(unix.IFLA_GROUP, v.Group)
 		ae.Nested(unix.IFLA_LINKINFO, func(info *netlink.AttributeEncoder) error {
 			info.String(unix.IFLA_INFO_KIND, "veth")
 			info.Nested(unix.IFLA_INFO_DATA, func(data *netlink.AttributeEncoder) error {
 				data.Do(peerInfo, func() ([]byte, error) {
 					peer := netlink.NewAttributeEncoder()
-					end(peer, v.peerName)
-					peer.Uint32(unix.IFLA_NET_NS_FD, uint32(v.peerNamespace.Fd()))
+					end(peer, v.PeerName)
+					peer.Uint32(unix.IFLA_NET_NS_FD, uint32(v.PeerNamespace.Fd()))
 					encoded, err := peer.Encode()
-					return append(infoHeader(v.peerIndex, unix.IFF_NOARP), encoded...), err
+					return append(infoHeader(v.PeerIndex, unix.IFF_NOARP), encoded...), err
 				})
 				return nil
 			})
@@ -140,16 +150,18 @@ func (r rtnetlink) veth(v veth) error {
 	})
 }
 
-// veth says what a pair of interfaces is to be. The indexes are ours to choose, so that nobody has to ask for them.
-type veth struct {
-	name, peerName   string
-	index, peerIndex int
-	group            uint32
-	peerNamespace    *os.File
+// Veth says what a pair of interfaces is to be. The indexes are ours to choose, so that nobody has to ask for them.
+type Veth struct {
+	Name, PeerName   string
+	Index, PeerIndex int
+	// Group is Name's.
+	Group         uint32
+	PeerNamespace *os.File
+	MTU           uint32
 }
 
-// address gives an interface an address that has no network around it.
-func (r rtnetlink) address(index int, a netip.Addr) error {
+// Address gives an interface an address that has no network around it.
+func (r Conn) Address(index int, a netip.Addr) error {
 	b := make([]byte, unix.SizeofIfAddrmsg)
 	b[0], b[1] = familyOf(a), byte(a.BitLen())
 	if a.Is6() {
@@ -162,8 +174,8 @@ func (r rtnetlink) address(index int, a netip.Addr) error {
 	})
 }
 
-// route sends packets for a prefix to an interface, or nowhere (0).
-func (r rtnetlink) route(to netip.Prefix, index, table int, kind byte) error {
+// Route sends packets for a prefix to an interface, or nowhere (0).
+func (r Conn) Route(to netip.Prefix, index, table int, kind byte) error {
 	scope := byte(unix.RT_SCOPE_LINK)
 	if kind == unix.RTN_LOCAL {
 		scope = unix.RT_SCOPE_HOST
@@ -181,8 +193,8 @@ func (r rtnetlink) route(to netip.Prefix, index, table int, kind byte) error {
 	})
 }
 
-// rule has packets with a mark routed by a table, those of an address's family.
-func (r rtnetlink) rule(of netip.Addr, mark uint32, table int) error {
+// Rule has packets with a mark routed by a table, those of an address's family.
+func (r Conn) Rule(of netip.Addr, mark uint32, table int) error {
 	b := make([]byte, unix.SizeofRtMsg) // struct fib_rule_hdr has the same size
 	b[0], b[7] = familyOf(of), unix.FR_ACT_TO_TBL
 	return r.do("routing rule", unix.RTM_NEWRULE, createNew, b, func(ae *netlink.AttributeEncoder) {
@@ -191,9 +203,9 @@ func (r rtnetlink) rule(of netip.Addr, mark uint32, table int) error {
 	})
 }
 
-// isLocal asks where a packet to an address would go. It says whether that is the host itself or everybody on a link; an
+// IsLocal asks where a packet to an address would go. It says whether that is the host itself or everybody on a link; an
 // error says that it would go nowhere.
-func (r rtnetlink) isLocal(a netip.Addr) (bool, error) {
+func (r Conn) IsLocal(a netip.Addr) (bool, error) {
 	b := [unix.SizeofRtMsg]byte{familyOf(a), byte(a.BitLen())}
 	ae := netlink.NewAttributeEncoder()
 	ae.Bytes(unix.RTA_DST, a.AsSlice())
@@ -208,7 +220,7 @@ func (r rtnetlink) isLocal(a netip.Addr) (bool, error) {
 		return false, err
 	}
 	if len(answers) != 1 || answers[0].Header.Type != unix.RTM_NEWROUTE || len(answers[0].Data) < unix.SizeofRtMsg {
-		return false, errors.New("router: the kernel names no route")
+		return false, errors.New("rtnl: the kernel names no route")
 	}
 	return answers[0].Data[7] != unix.RTN_UNICAST, nil
 }
