@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"hotaru/function"
 	"hotaru/runtime"
 	"hotaru/runtimeapi"
 	"hotaru/sandbox"
@@ -47,8 +48,6 @@ type BlankConfig struct {
 type conversation struct {
 	process sandbox.Process
 	session runtimeapi.Session
-	// host serves the session, where that is over HTTP.
-	host *runtimeapi.Host
 }
 
 // NewBlank makes the sandbox. Nothing runs in it.
@@ -81,7 +80,7 @@ func (c *BlankConfig) limits() sandbox.Limits {
 // Warm starts the runtime process, which makes the blank a zygote. It is for programs that talk frames: others
 // start with their function.
 func (b *Blank) Warm(ctx context.Context) error {
-	c, err := startRuntime(ctx, b.sandbox, b.out, b.cfg.Program, b.cfg.Program.Environ(b.places), false)
+	c, err := startRuntime(ctx, b.sandbox, b.out, b.cfg.Program, b.cfg.Program.Environ(b.places), nil)
 	if err != nil {
 		return err
 	}
@@ -109,9 +108,10 @@ func (b *Blank) Assign(ctx context.Context, cfg Config) (*Environment, error) {
 			return nil, errors.Join(fmt.Errorf("environment: attach code: %w", err), b.Close(context.WithoutCancel(ctx)))
 		}
 	}
-	b.out.setSink(cfg.Log)
+	b.out.setSink(cfg.Log, cfg.Version.Logging)
 	return &Environment{
 		cfg: cfg, blank: b.cfg, sandbox: b.sandbox, out: b.out, runtime: b.runtime, created: time.Now(),
+		initLimit: function.InitTimeout,
 		variables: cfg.Program.Environ(slices.Concat(b.places, cfg.Env)),
 	}, nil
 }

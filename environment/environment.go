@@ -49,16 +49,23 @@ type Environment struct {
 	turn    turn
 	// variables is the whole environment of the runtime process.
 	variables []string
+	// initLimit is function.InitTimeout, but for tests.
+	initLimit time.Duration
 
 	mu    sync.Mutex // guards what follows
 	phase phase
 	// runtime is there from the start of Init, or of the zygote, until a reset.
 	runtime conversation
+	// generation is there from the start of Init until a reset.
+	generation *generation
 
 	// limited says that the CPU quota applies: Init is over.
 	limited bool
-	// initDuration is reported once, by the first invocation after a successful Init.
+	// initDuration is reported once, by the first invocation after a successful Init phase.
 	initDuration time.Duration
+	// suppressed says that the next Init has no phase of its own, because an invocation was what broke the last
+	// generation: it runs inside the next invocation.
+	suppressed bool
 }
 
 // Age is how long ago the environment was made.
@@ -67,21 +74,37 @@ func (e *Environment) Age() time.Duration { return time.Since(e.created) }
 // Version is the function version that the environment serves.
 func (e *Environment) Version() *function.Version { return e.cfg.Version }
 
-// Close ends the environment and frees everything. It waits for an invocation that is under way to be cut off.
+// Close ends the environment, after its Shutdown phase if it is idle, and frees everything. It waits for an invocation
+// that is under way to be cut off.
 func (e *Environment) Close(ctx context.Context) error {
+	if e.retire() {
+		e.spinDown(ctx)
+	}
 	_ = e.setPhase(closed) // closed is legal from everywhere
 	e.endRest()
 	err := e.sandbox.Destroy(ctx)
 	e.endSession()
+	e.endGeneration()
 	e.out.close()
 	return err
+}
+
+// retire moves an idle environment to its Shutdown. It says whether there is one.
+func (e *Environment) retire() bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.phase != ready {
+		return false
+	}
+	e.phase = shuttingDown
+	return true
 }
 
 // Alive says whether the environment can take another event.
 func (e *Environment) Alive() bool {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	return e.phase != closed
+	return e.phase != closed && e.phase != shuttingDown
 }
 
 // invokeLimits are the limits from the end of Init on.

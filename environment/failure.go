@@ -24,6 +24,8 @@ type failure struct {
 	message string
 	// body is what the runtime itself reported.
 	body json.RawMessage
+	// init says that the runtime reported it before its first event.
+	init bool
 	// platform is set when it was not the function's fault.
 	platform error
 }
@@ -38,6 +40,17 @@ const (
 
 func invalidEntrypoint(err error) *failure {
 	return &failure{kind: runtime.EntrypointType, message: err.Error()}
+}
+
+// lateFailure is time that ran out. In an invocation its message follows.
+func lateFailure() *failure { return &failure{kind: kindTimeout, timeout: true} }
+
+// reason is that of the Shutdown that a failure leads to.
+func (f *failure) reason() string {
+	if f.timeout {
+		return reasonTimeout
+	}
+	return reasonFailure
 }
 
 // errGone says that the environment was closed under an Init or an invocation.
@@ -60,19 +73,36 @@ func (e *Environment) converse(ctx context.Context, v *function.Version,
 	var reported *runtimeapi.FunctionError
 	switch {
 	case errors.As(err, &reported):
-		return &failure{kind: reported.Type, body: reported.Payload}, gone || late
+		return &failure{kind: reported.Type, body: reported.Payload, init: reported.Init}, gone || late
 	case e.is(closed):
 		return platformFailure(errors.Join(errGone, err)), true
 	case errors.Is(ctx.Err(), context.DeadlineExceeded):
-		f := &failure{kind: kindTimeout, timeout: true}
+		f := lateFailure()
 		if v != nil {
 			f.message = timeoutMessage(v)
 		}
 		return f, true
 	case gone:
+		if f := e.brokenByExtension(process); f != nil {
+			return f, true
+		}
 		return exitFailure(process), true
 	default:
 		return platformFailure(err), true
+	}
+}
+
+// brokenByExtension says which extension ended a conversation; nil if it was the runtime's own end.
+func (e *Environment) brokenByExtension(process sandbox.Process) *failure {
+	g := e.present()
+	if g == nil || g.registry.Failure() == nil {
+		return nil
+	}
+	select {
+	case <-process.Done():
+		return nil
+	default:
+		return extensionFailure(g.registry.Failure())
 	}
 }
 
@@ -123,6 +153,8 @@ func (f *failure) payload(requestID string) []byte {
 // record is the log line about the failure, nil when the runtime wrote its own.
 func (f *failure) record(requestID string, at time.Time) []byte {
 	switch {
+	case f.init && requestID != "":
+		return fmt.Appendf(nil, "Unknown application error occurred\n%s\n", f.kind)
 	case f.body != nil || f.platform != nil:
 		return nil
 	case f.timeout && f.message == "":

@@ -7,24 +7,45 @@ import (
 	"time"
 
 	"hotaru/runtimeapi"
+	"hotaru/runtimeapi/telemetry"
 	"hotaru/sandbox"
 )
 
-// initialize runs the Init phase within limit and leaves the environment ready, or cold with the reason.
-// name is "init" for the phase of its own and "invoke" for the one that is repeated inside an invocation
-// (https://docs.aws.amazon.com/lambda/latest/dg/lambda-runtime-environment.html#runtimes-lifecycle-ib).
-func (e *Environment) initialize(ctx context.Context, name string, limit time.Duration) *failure {
+// initializeFor runs the Init that an invocation waits for. Lambda repeats a failed one inside the invocation, under
+// the function's own timeout; that is also how an environment begins again that an earlier invocation has broken
+// (https://docs.aws.amazon.com/lambda/latest/dg/lambda-runtime-environment.html#runtimes-lifecycle-ib). began is when
+// the invocation began, and moves past a phase that is not part of it. A failure leaves things for the turn's end to
+// reset.
+func (e *Environment) initializeFor(ctx context.Context, in *Invocation, began *time.Time) *failure {
+	e.out.begin(in.Tail)
+	if !e.suppressed {
+		fail := e.initialize(ctx, telemetry.PhaseInit, *began, e.initLimit)
+		*began = time.Now()
+		if fail == nil || fail.platform != nil {
+			return fail
+		}
+		e.reset(ctx, fail.reason())
+	}
+	fail := e.initialize(ctx, telemetry.PhaseInvoke, *began, e.cfg.Version.Timeout())
+	if fail != nil && fail.timeout {
+		fail.message = timeoutMessage(e.cfg.Version)
+	}
+	return fail
+}
+
+// initialize runs an Init within limit from began on and leaves the environment ready, or says why not.
+func (e *Environment) initialize(ctx context.Context, phase string, began time.Time, limit time.Duration) *failure {
 	if err := e.setPhase(initializing); err != nil {
 		return platformFailure(err)
 	}
-	began := time.Now()
-	initCtx, cancel := context.WithTimeout(ctx, limit)
+	initCtx, cancel := context.WithDeadline(ctx, began.Add(limit))
 	defer cancel()
-	fail := e.ensureRuntime(initCtx)
-	if fail == nil {
-		fail, _ = e.converse(initCtx, nil, func(session runtimeapi.Session) error {
-			return session.Init(initCtx, runtimeapi.Start{Handler: e.cfg.Version.Handler, Env: e.variables})
-		})
+	var fail *failure
+	if err := e.beginGeneration(); err != nil {
+		fail = platformFailure(err)
+	} else {
+		e.sayInitStart(phase)
+		fail = e.startAll(initCtx)
 	}
 	took := time.Since(began)
 	if fail == nil && ctx.Err() == nil {
@@ -33,29 +54,30 @@ func (e *Environment) initialize(ctx context.Context, name string, limit time.Du
 		}
 		e.limited = true
 	}
-	if fail == nil {
-		e.initDuration = took
-		if err := e.setPhase(ready); err != nil {
-			return platformFailure(err)
-		}
-		return nil
+	if fail != nil && fail.platform != nil {
+		e.reset(ctx, reasonFailure)
+		return fail
 	}
 	e.out.flush()
-	if fail.platform == nil {
-		e.out.log(fail.record("", time.Now()))
-		e.out.log(initReport(took, name, fail))
+	e.sayInitEnd(phase, took, fail)
+	if fail != nil {
+		return fail
 	}
-	e.reset(ctx)
-	return fail
+	e.suppressed = false
+	if phase == telemetry.PhaseInit {
+		e.initDuration = took
+	}
+	if err := e.setPhase(ready); err != nil {
+		return platformFailure(err)
+	}
+	return nil
 }
 
-// ensureRuntime starts the runtime process, unless the zygote has it already.
-func (e *Environment) ensureRuntime(ctx context.Context) *failure {
+// startAll brings up the external extensions, then the runtime with the function, and waits until all of them ask for
+// their first event.
+func (e *Environment) startAll(ctx context.Context) *failure {
 	if e.cfg.Broken != nil {
 		return invalidEntrypoint(e.cfg.Broken)
-	}
-	if session, _ := e.conversation(); session != nil {
-		return nil
 	}
 	if e.limited {
 		// Full speed again, for an Init after a reset.
@@ -63,11 +85,47 @@ func (e *Environment) ensureRuntime(ctx context.Context) *failure {
 			return platformFailure(fmt.Errorf("environment: set limits: %w", err))
 		}
 	}
-	c, err := startRuntime(ctx, e.sandbox, e.out, e.cfg.Program, e.variables, e.cfg.Wrapped)
-	if errors.Is(err, sandbox.ErrNotFound) {
-		return invalidEntrypoint(err)
+	if fail := e.startExtensions(ctx); fail != nil {
+		return fail
 	}
-	if err != nil {
+	if fail := e.ensureRuntime(ctx); fail != nil {
+		return fail
+	}
+	fail, _ := e.converse(ctx, nil, func(session runtimeapi.Session) error {
+		return session.Init(ctx, runtimeapi.Start{Handler: e.cfg.Version.Handler, Env: e.variables})
+	})
+	g := e.present()
+	if g == nil {
+		return platformFailure(errGone)
+	}
+	g.registry.CloseRegistration()
+	if fail == nil {
+		fail = e.awaitExtensions(ctx, g.registry.AwaitReady)
+	}
+	g.hub.CloseSubscriptions()
+	return fail
+}
+
+// ensureRuntime starts the runtime process, unless the zygote has it already.
+func (e *Environment) ensureRuntime(ctx context.Context) *failure {
+	if session, _ := e.conversation(); session != nil {
+		return nil
+	}
+	g := e.present()
+	if g == nil {
+		return platformFailure(errGone)
+	}
+	host := g.host
+	if e.cfg.Program.Frames && !e.cfg.Wrapped {
+		host = nil
+	}
+	c, err := startRuntime(ctx, e.sandbox, e.out, e.cfg.Program, e.variables, host)
+	switch {
+	case errors.Is(err, sandbox.ErrNotFound):
+		return invalidEntrypoint(err)
+	case err != nil && errors.Is(ctx.Err(), context.DeadlineExceeded):
+		return lateFailure()
+	case err != nil:
 		return platformFailure(err)
 	}
 	e.mu.Lock()
@@ -76,13 +134,14 @@ func (e *Environment) ensureRuntime(ctx context.Context) *failure {
 	return nil
 }
 
-// reset returns to cold: every process ends, /tmp stays, as on Lambda. If that cannot be done the
-// environment is closed: nothing else may ever run in it.
-func (e *Environment) reset(ctx context.Context) {
-	e.endSession()
+// reset returns to cold: every process ends, after a Shutdown, and /tmp stays, as on Lambda. If that cannot be done
+// the environment is closed: nothing else may ever run in it.
+func (e *Environment) reset(ctx context.Context, reason string) {
 	// The reset must happen even when the caller has gone away.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), resetLimit)
 	defer cancel()
+	e.shutdown(ctx, reason)
+	e.endSession()
 	if err := e.sandbox.Reset(ctx); err != nil {
 		if !errors.Is(err, sandbox.ErrDestroyed) {
 			e.cfg.Logger.Error("reset of an environment failed, closing it", "environment", e.blank.ID, "error", err)
@@ -93,6 +152,7 @@ func (e *Environment) reset(ctx context.Context) {
 		return
 	}
 	e.out.flush()
+	e.endGeneration()
 	// A refusal means that Close came in between, which is fine.
 	_ = e.setPhase(cold)
 }
@@ -112,9 +172,4 @@ func (e *Environment) endSession() {
 	e.runtime = conversation{}
 	e.mu.Unlock()
 	runtime.close()
-}
-
-// initReport is the log line about an Init phase that failed.
-func initReport(took time.Duration, phase string, fail *failure) []byte {
-	return fmt.Appendf(nil, "INIT_REPORT Init Duration: %s ms\tPhase: %s\t%s\n", milliseconds(took), phase, fail.status())
 }

@@ -11,6 +11,7 @@ import (
 	"hotaru/awsapi/xray"
 	"hotaru/function"
 	"hotaru/runtimeapi"
+	"hotaru/runtimeapi/extensions"
 )
 
 // Invocation is one event to run.
@@ -55,8 +56,10 @@ type Outcome struct {
 	LogTail []byte
 	// InitDuration is how long Init took, if this is the first invocation after it.
 	InitDuration time.Duration
-	// Duration is from the event to when the runtime was ready for the next.
+	// Duration is from the event to when the runtime and the extensions were ready for the next.
 	Duration time.Duration
+	// PostRuntimeExtensionsDuration is the part of it that extensions took after the runtime was ready.
+	PostRuntimeExtensionsDuration time.Duration
 	// MaxMemoryMB is the most memory the environment has been seen using.
 	MaxMemoryMB int64
 }
@@ -69,44 +72,53 @@ type turn struct {
 	outcome *Outcome
 	// fail is why the invocation failed, as the caller was told.
 	fail *failure
-	// ctx bounds it and cancel frees that; cancel is nil once nothing is waited for any more.
+	// ctx bounds it and cancel frees that; cancel is nil if the event was not handed over.
 	ctx    context.Context //nolint:containedctx // it is of one invocation, between two calls
 	cancel context.CancelFunc
+	// broken says that nobody knows what state the runtime or an extension is in: a reset follows.
+	broken bool
+	// answered is when the runtime began to answer, sent when it had, with so many bytes, and ready when it asked for its
+	// next event.
+	answered, sent, ready time.Time
+	produced              int64
+	// wanted says that somebody gets records of it, and done that the end of the runtime's part has been told.
+	wanted, done bool
 }
 
 // Invoke runs one event, after Init if need be, up to its answer. Unless the outcome is finished, which it is when a
-// log tail was asked for, the caller must call Finish before it lends the environment to anyone else, and read a stream to its end before that. An error means
-// that the platform failed: nothing can be said about the event then, and the environment is not Alive if it cannot be
-// used again.
+// log tail was asked for or a reset is short, the caller must call Finish before it lends the environment to anyone
+// else, and read a stream to its end before that. An error means that the platform failed: nothing can be said about the
+// event then, and the environment is not Alive if it cannot be used again.
 func (e *Environment) Invoke(ctx context.Context, in *Invocation) (*Outcome, error) {
 	if err := e.wake(ctx); err != nil {
 		return nil, errors.Join(fmt.Errorf("environment: thaw: %w", err), e.Close(context.WithoutCancel(ctx)))
 	}
-	outcome := &Outcome{}
+	outcome, began := &Outcome{}, time.Now()
 	var fail *failure
 	if e.is(cold) {
 		outcome.Cold = true
-		fail = e.initializeFor(ctx, in)
+		fail = e.initializeFor(ctx, in, &began)
 	}
 	if fail != nil && fail.platform != nil {
 		return nil, fail.platform
 	}
+	e.turn = turn{in: *in, began: began, outcome: outcome, broken: fail != nil, wanted: e.out.wants()}
+	e.turn.in.Payload = nil
 	if fail == nil {
 		e.out.begin(in.Tail) // a tail starts at START, unless it must show why Init failed
 	}
-	e.out.log(startLine(in.RequestID, e.cfg.Version.Version))
-	e.turn = turn{in: *in, began: time.Now(), outcome: outcome}
-	e.turn.in.Payload = nil
+	e.sayStart()
 	if fail == nil {
 		fail = e.run(ctx, in)
 		if fail != nil && fail.platform != nil {
+			e.endTurn(ctx, reasonFailure)
 			return nil, fail.platform
 		}
 	}
 	if fail != nil {
 		e.turn.failed(fail)
 	}
-	if e.turn.cancel == nil || in.Tail && outcome.Stream == nil {
+	if in.Tail && outcome.Stream == nil || e.turn.broken && !e.hasExtensions() {
 		e.Finish(ctx)
 	}
 	return outcome, nil
@@ -119,29 +131,21 @@ func (t *turn) failed(fail *failure) {
 	t.outcome.FunctionError, t.outcome.ErrorType = "Unhandled", fail.kind
 }
 
-// initializeFor runs the Init phase that an invocation waits for. Lambda repeats a failed one inside the invocation,
-// under the function's own timeout.
-func (e *Environment) initializeFor(ctx context.Context, in *Invocation) *failure {
-	e.out.log(initStart(&e.cfg))
-	e.out.begin(in.Tail)
-	fail := e.initialize(ctx, "init", function.InitTimeout)
-	if fail == nil || fail.platform != nil {
-		return fail
-	}
-	fail = e.initialize(ctx, "invoke", e.cfg.Version.Timeout())
-	if fail != nil && fail.timeout {
-		fail.message = timeoutMessage(e.cfg.Version)
-	}
-	return fail
-}
-
-// run hands the event to the runtime and waits for its answer, or for the beginning of a streamed one.
+// run hands the event to the extensions and the runtime, and waits for the runtime's answer, or for the beginning of a
+// streamed one.
 func (e *Environment) run(ctx context.Context, in *Invocation) *failure {
 	if err := e.setPhase(busy); err != nil {
 		return platformFailure(err)
 	}
 	deadline := e.turn.began.Add(e.cfg.Version.Timeout())
 	e.turn.ctx, e.turn.cancel = context.WithDeadline(ctx, deadline)
+	g := e.present()
+	if g == nil {
+		return platformFailure(errGone)
+	}
+	g.registry.BeginInvoke(extensions.Invocation{
+		RequestID: in.RequestID, FunctionARN: in.FunctionARN, TraceID: in.TraceID, Deadline: deadline,
+	})
 	var response *runtimeapi.Response
 	fail, broken := e.converse(e.turn.ctx, e.cfg.Version, func(session runtimeapi.Session) (err error) {
 		response, err = session.Invoke(e.turn.ctx, &runtimeapi.Event{
@@ -149,79 +153,93 @@ func (e *Environment) run(ctx context.Context, in *Invocation) *failure {
 			ClientContext: in.ClientContext, CognitoIdentity: in.CognitoIdentity, TenantID: in.TenantID,
 			Payload: in.Payload,
 		})
+		e.turn.answered = time.Now()
 		if err == nil && !in.Streams {
 			err = response.Gather()
 		}
 		return err
 	})
-	if broken {
-		e.endTurn(ctx, true)
-	} else {
+	e.turn.sent, e.turn.broken = time.Now(), broken
+	if !broken {
 		_ = e.setPhase(answered) // a refusal means that Close came in between: there is an answer all the same
 	}
 	if fail != nil {
+		e.turn.produced = int64(len(fail.body))
 		return fail
 	}
 	outcome := e.turn.outcome
 	outcome.Payload, outcome.ContentType = response.Payload, response.ContentType
+	e.turn.produced = int64(len(response.Payload))
 	if response.Stream != nil {
 		outcome.Stream = &answerStream{env: e, src: response.Stream, left: runtimeapi.MaxStreamed}
 	}
 	return nil
 }
 
-// endTurn ends the wait for the runtime. After a crash or a timeout nobody knows what state it is in.
-func (e *Environment) endTurn(ctx context.Context, broken bool) {
-	e.turn.cancel()
-	e.turn.cancel = nil
-	if broken {
-		e.reset(ctx)
-	} else {
-		_ = e.setPhase(ready) // a refusal means that Close came in between
+// endTurn ends the wait for the runtime and the extensions.
+func (e *Environment) endTurn(ctx context.Context, reason string) {
+	if e.turn.cancel != nil {
+		e.turn.cancel()
+		e.turn.cancel = nil
 	}
+	if !e.turn.broken {
+		_ = e.setPhase(ready) // a refusal means that Close came in between
+		return
+	}
+	// What an invocation has broken begins again inside the next one.
+	e.suppressed = !e.is(initializing)
+	e.reset(ctx, reason)
 }
 
-// Finish waits until the runtime is ready for its next event, or has failed to be within the function's timeout, and
-// writes the end of the invocation's log. The caller has had its answer by then, so that all that a late failure
-// changes is the log.
+// Finish waits until the runtime and the extensions are ready for their next event, or have failed to be within the
+// function's timeout, writes the end of the invocation's log, and resets what is broken. The caller has had its answer
+// by then, so that all that a late failure changes is the log.
 func (e *Environment) Finish(ctx context.Context) {
 	outcome := e.turn.outcome
 	if outcome.Finished {
 		return
 	}
 	fail := e.turn.fail
-	if e.turn.cancel != nil {
-		late, broken := e.converse(e.turn.ctx, e.cfg.Version, runtimeapi.Session.Ready)
-		e.endTurn(ctx, broken)
-		if late != nil && late.platform == nil {
+	if late := e.settle(outcome); late != nil {
+		e.turn.broken = true
+		if late.platform == nil {
 			fail = late
 		}
 	}
 	outcome.Duration = time.Since(e.turn.began)
 	outcome.InitDuration, e.initDuration = e.initDuration, 0
-	e.conclude(ctx, outcome, fail)
+	e.out.flush()
+	outcome.MaxMemoryMB = e.memory.sample(ctx, e.sandbox)
+	e.sayEnd(outcome, fail)
+	outcome.LogTail = e.out.end()
+	reason := reasonFailure
+	if fail != nil {
+		reason = fail.reason()
+	}
+	e.endTurn(ctx, reason)
 	outcome.Finished = true
 }
 
-// conclude writes the end of the invocation's log and completes the outcome.
-func (e *Environment) conclude(ctx context.Context, outcome *Outcome, fail *failure) {
-	e.out.flush()
-	status := ""
-	if fail != nil {
-		e.out.log(fail.record(e.turn.in.RequestID, time.Now()))
-		if fail.body == nil {
-			status = fail.status()
-		}
+// settle waits for the runtime, and then for the extensions, to ask for their next event.
+func (e *Environment) settle(outcome *Outcome) *failure {
+	if e.turn.broken {
+		return nil
 	}
-	outcome.MaxMemoryMB = e.memory.sample(ctx, e.sandbox)
-	e.out.log(endLine(e.turn.in.RequestID))
-	e.out.log(reportLine(&e.turn.in, e.cfg.Version, outcome, status))
-	outcome.LogTail = e.out.end()
-}
-
-func initStart(cfg *Config) []byte {
-	return fmt.Appendf(nil, "INIT_START Runtime Version: %s\tRuntime Version ARN: %s\n", cfg.Program.Description,
-		function.RuntimeVersionARN(cfg.Version.ID.Partition, cfg.Version.ID.Region, cfg.Program.VersionID))
+	if late, _ := e.converse(e.turn.ctx, e.cfg.Version, runtimeapi.Session.Ready); late != nil {
+		return late
+	}
+	e.turn.ready = time.Now()
+	e.sayRuntimeDone(e.turn.fail)
+	g := e.present()
+	if g == nil || g.registry.Empty() {
+		return nil
+	}
+	late := e.awaitExtensions(e.turn.ctx, g.registry.AwaitReady)
+	outcome.PostRuntimeExtensionsDuration = time.Since(e.turn.ready)
+	if late != nil && late.timeout {
+		late.message = timeoutMessage(e.cfg.Version)
+	}
+	return late
 }
 
 func startLine(requestID, version string) []byte {
@@ -234,14 +252,13 @@ func endLine(requestID string) []byte { return []byte("END RequestId: " + reques
 // (https://docs.aws.amazon.com/lambda/latest/dg/monitoring-cloudwatchlogs-view.html). Billed Duration is
 // rounded up to whole milliseconds and includes Init.
 func reportLine(in *Invocation, v *function.Version, o *Outcome, status string) []byte {
-	billed := o.Duration + o.InitDuration
 	b := make([]byte, 0, 256)
 	b = append(b, "REPORT RequestId: "...)
 	b = append(b, in.RequestID...)
 	b = append(b, "\tDuration: "...)
 	b = append(b, milliseconds(o.Duration)...)
 	b = append(b, " ms\tBilled Duration: "...)
-	b = strconv.AppendInt(b, int64((billed+time.Millisecond-1)/time.Millisecond), 10)
+	b = strconv.AppendInt(b, billed(o), 10)
 	b = append(b, " ms\tMemory Size: "...)
 	b = strconv.AppendInt(b, int64(v.MemoryMB), 10)
 	b = append(b, " MB\tMax Memory Used: "...)

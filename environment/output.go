@@ -1,16 +1,12 @@
 package environment
 
 import (
-	"bytes"
-	"errors"
 	"os"
 	"sync"
-	"syscall"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"hotaru/function"
+	"hotaru/runtimeapi/telemetry"
 )
 
 // Log takes the records of one log stream, in order. Append keeps no reference to the record and does not
@@ -19,49 +15,28 @@ type Log interface {
 	Append(at time.Time, record []byte)
 }
 
-// maxLine bounds a line without an end: longer ones are cut into records, as CloudWatch Logs does at 256 KB.
-const maxLine = 256 << 10
-
-// pipeCapacity is Linux's default (pipe(7)).
-const pipeCapacity = 64 << 10
-
-// output gathers everything an environment writes to its log: what its processes print through a pipe, the
-// records that a runtime frames itself, and the platform's own lines.
+// output gathers everything an environment writes to its log: what its processes print through pipes, the
+// records that a runtime frames itself, and the platform's own lines. Whoever has subscribed gets the same.
 type output struct {
-	sink     Log
-	readEnd  *os.File
-	writeEnd *os.File
-	raw      syscall.RawConn
-	done     chan struct{}
+	runtime *pipe
 
-	mu      sync.Mutex // guards what follows and the order of records
-	partial []byte     // the start of a line whose end has not been printed yet
-	buffer  []byte
-	tailing bool
-	tail    []byte
+	mu   sync.Mutex // guards what follows and the order of records; taken before the hub's
+	sink Log
+	// logging says in which form the platform's own records are written.
+	logging function.Logging
+	// hub is nil before the first Init and after a reset.
+	hub *telemetry.Hub
+	// extensions is nil until the first extension is started.
+	extensions *pipe
+	tailing    bool
+	tail       []byte
 }
 
-// newOutput opens the pipe. The write end is in blocking mode, because that mode belongs to the open file and
-// so to every process that prints into it.
 func newOutput() (*output, error) {
-	var fds [2]int
-	if err := unix.Pipe2(fds[:], unix.O_CLOEXEC); err != nil {
-		return nil, err
-	}
-	if err := unix.SetNonblock(fds[0], true); err != nil {
-		return nil, errors.Join(err, unix.Close(fds[0]), unix.Close(fds[1]))
-	}
-	o := &output{
-		sink: nowhere{}, done: make(chan struct{}), buffer: make([]byte, 16<<10),
-		readEnd: os.NewFile(uintptr(fds[0]), "log pipe"), writeEnd: os.NewFile(uintptr(fds[1]), "log pipe"),
-	}
-	raw, err := o.readEnd.SyscallConn()
-	if err != nil {
-		return nil, errors.Join(err, o.readEnd.Close(), o.writeEnd.Close())
-	}
-	o.raw = raw
-	go o.pump()
-	return o, nil
+	o := &output{sink: nowhere{}}
+	var err error
+	o.runtime, err = newPipe(o, telemetry.TypeFunction)
+	return o, err
 }
 
 // nowhere is the log of a blank, which has nothing to say.
@@ -69,79 +44,44 @@ type nowhere struct{}
 
 func (nowhere) Append(time.Time, []byte) {}
 
-// setSink says which log stream this is.
-func (o *output) setSink(sink Log) {
+// setSink says which log stream this is, and in which form the platform writes to it.
+func (o *output) setSink(sink Log, logging function.Logging) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	o.sink = sink
+	o.sink, o.logging = sink, logging
 }
 
-// pump takes what is printed while nobody waits for it: between invocations and during long ones. It ends
-// when the pipe is closed. The lock is given up between chunks, so that a flood cannot keep an answer waiting.
-func (o *output) pump() {
-	defer close(o.done)
-	_ = o.raw.Read(func(fd uintptr) bool { // the only error is that the file was closed
-		for {
-			o.mu.Lock()
-			n, err := o.readLocked(int(fd))
-			o.mu.Unlock()
-			switch {
-			case errors.Is(err, unix.EAGAIN):
-				return false
-			case err != nil || n == 0:
-				return true
-			}
-		}
-	})
+// setHub says who passes records on; nil is nobody.
+func (o *output) setHub(hub *telemetry.Hub) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.hub = hub
 }
 
-// readLocked takes one buffer of printed bytes. It returns 0 at the end of the pipe.
-func (o *output) readLocked(fd int) (int, error) {
-	for {
-		n, err := unix.Read(fd, o.buffer)
-		if errors.Is(err, unix.EINTR) {
-			continue
+// forExtensions is what extensions print into.
+func (o *output) forExtensions() (*os.File, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.extensions == nil {
+		var err error
+		if o.extensions, err = newPipe(o, telemetry.TypeExtension); err != nil {
+			return nil, err
 		}
-		if err != nil {
-			return 0, err
-		}
-		o.linesLocked(o.buffer[:n])
-		return n, nil
+	}
+	return o.extensions.writeEnd, nil
+}
+
+// lineLocked takes a line that was printed.
+func (o *output) lineLocked(kind telemetry.Type, line []byte) {
+	now := time.Now()
+	o.recordLocked(now, line)
+	if o.hub != nil {
+		o.hub.Log(now, kind, line)
 	}
 }
 
-// linesLocked cuts printed bytes into records: one per line.
-func (o *output) linesLocked(b []byte) {
-	for len(b) > 0 {
-		end := bytes.IndexByte(b, '\n') + 1
-		if end == 0 {
-			o.partial = append(o.partial, b...)
-			if len(o.partial) >= maxLine {
-				o.endLineLocked()
-			}
-			return
-		}
-		if len(o.partial) > 0 {
-			o.partial = append(o.partial, b[:end]...)
-			o.recordLocked(o.partial)
-			o.partial = o.partial[:0]
-		} else {
-			o.recordLocked(b[:end])
-		}
-		b = b[end:]
-	}
-}
-
-// endLineLocked makes a record of a line that has no end.
-func (o *output) endLineLocked() {
-	if len(o.partial) > 0 {
-		o.recordLocked(append(o.partial, '\n'))
-		o.partial = o.partial[:0]
-	}
-}
-
-func (o *output) recordLocked(record []byte) {
-	o.sink.Append(time.Now(), record)
+func (o *output) recordLocked(at time.Time, record []byte) {
+	o.sink.Append(at, record)
 	if o.tailing {
 		o.tail = append(o.tail, record...)
 		if len(o.tail) > 4*function.MaxLogTailBytes {
@@ -173,46 +113,57 @@ func (o *output) end() []byte {
 func (o *output) flush() {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	o.takePrintedLocked()
-	o.endLineLocked()
-}
-
-// takePrintedLocked reads what is in the pipe now, which is at most its capacity: what a flood adds
-// meanwhile is the pump's.
-func (o *output) takePrintedLocked() {
-	_ = o.raw.Control(func(fd uintptr) { // a closed pipe has nothing to take
-		for taken := 0; taken < pipeCapacity; {
-			n, err := o.readLocked(int(fd))
-			taken += n
-			if err != nil || n < len(o.buffer) {
-				return
-			}
+	for _, p := range [...]*pipe{o.runtime, o.extensions} {
+		if p != nil {
+			p.takePrintedLocked()
+			p.endLineLocked()
 		}
-	})
+	}
 }
 
-// log writes one record of the platform's; nil writes nothing.
-func (o *output) log(record []byte) {
-	if record == nil {
-		return
-	}
+// say writes a line of the platform's, nil for none, to a log that is text; and record, nil for none, to one that is
+// JSON, if the function wants that much detail, and to who has subscribed.
+func (o *output) say(at time.Time, line []byte, record telemetry.Record) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	o.recordLocked(record)
+	switch {
+	case o.logging.Format != function.JSONLogs:
+		if line != nil {
+			o.recordLocked(at, line)
+		}
+	case record != nil && telemetry.LevelOf(record) >= telemetry.ParseLevel(o.logging.SystemLevel):
+		if text := telemetry.Encode(at, record, telemetry.Telemetry20250129); text != nil {
+			o.recordLocked(at, append(text, '\n'))
+		}
+	}
+	if record != nil && o.hub != nil {
+		o.hub.Emit(at, record)
+	}
+}
+
+// wants says whether anybody gets records: they need not be made otherwise.
+func (o *output) wants() bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.logging.Format == function.JSONLogs || o.hub != nil && o.hub.Active()
 }
 
 // Log writes one record that the runtime framed, after what was printed before it.
 func (o *output) Log(record []byte) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	o.takePrintedLocked()
-	o.recordLocked(record)
+	o.runtime.takePrintedLocked()
+	o.lineLocked(telemetry.TypeFunction, record)
 }
 
-// close ends the pump. Safe to call twice.
+// close ends the pumps. Safe to call twice.
 func (o *output) close() {
 	o.flush()
-	_ = o.writeEnd.Close() // a second close is refused, which is fine
-	_ = o.readEnd.Close()
-	<-o.done
+	o.mu.Lock()
+	extensions := o.extensions
+	o.mu.Unlock()
+	o.runtime.close()
+	if extensions != nil {
+		extensions.close()
+	}
 }

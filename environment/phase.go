@@ -2,13 +2,13 @@ package environment
 
 import "fmt"
 
-// phase is where an environment is in its life.
+// phase is where an environment is in its life (docs/states.md has the whole picture).
 //
-//	cold --Init--> ready --Invoke--> busy --answer--> answered --the runtime asks for its next event--> ready
-//	  ^             |                 |                  |
-//	  +---reset-----+-----------------+------------------+      after a failed Init, a crash or a timeout
+//	cold --Init--> ready --Invoke--> busy --answer--> answered --all ask for their next event--> ready
+//	  ^              |                |                  |
+//	  +---reset------+----------------+------------------+      after a failed Init, a crash or a timeout
 //
-// and from anywhere to closed, for good.
+// from ready by Shutdown, and from anywhere else at once, to closed, for good.
 type phase int
 
 const (
@@ -16,21 +16,23 @@ const (
 	initializing
 	ready
 	busy
-	answered // the caller has its answer, the runtime is not ready for the next event
+	answered     // the caller has its answer, the runtime or an extension is not ready for the next event
+	shuttingDown // an idle environment's end: the runtime and the extensions may say goodbye
 	closed
 )
 
 func (p phase) String() string {
-	return [...]string{"cold", "initializing", "ready", "busy", "answered", "closed"}[p]
+	return [...]string{"cold", "initializing", "ready", "busy", "answered", "shutting down", "closed"}[p]
 }
 
 // moves lists the legal successors of each phase.
 var moves = map[phase][]phase{
 	cold:         {initializing, closed},
 	initializing: {ready, cold, closed},
-	ready:        {busy, cold, closed},
+	ready:        {busy, cold, shuttingDown, closed},
 	busy:         {answered, cold, closed},
 	answered:     {ready, cold, closed},
+	shuttingDown: {closed},
 	closed:       {closed},
 }
 

@@ -43,7 +43,14 @@ func (e *Environment) freeze() {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), freezeLimit)
 	defer cancel()
+	g := e.present()
+	if g != nil {
+		g.hub.Pause()
+	}
 	if err := e.sandbox.Freeze(ctx); err != nil {
+		if g != nil {
+			g.hub.Resume()
+		}
 		if e.Alive() {
 			e.cfg.Logger.Warn("an environment could not be frozen", "environment", e.blank.ID, "error", err)
 		}
@@ -67,6 +74,9 @@ func (e *Environment) wake(ctx context.Context) error {
 		return err
 	}
 	e.rest.frozen = false
+	if g := e.present(); g != nil {
+		g.hub.Resume()
+	}
 	return nil
 }
 

@@ -12,14 +12,17 @@ import (
 	"hotaru/sandbox"
 )
 
-// startRuntime starts a runtime process and opens the conversation with it. A wrapped program may turn out to
-// talk either way. sandbox.ErrNotFound says that there is no such program.
+// startRuntime starts a runtime process and opens the conversation with it: in frames if the program talks those, over
+// HTTP if there is a host to do so, over whichever it chooses if both (a wrapped program may turn out to talk either
+// way). sandbox.ErrNotFound says that there is no such program.
 func startRuntime(ctx context.Context, sb sandbox.Sandbox, out *output, program runtime.Program, env []string,
-	wrapped bool) (conversation, error) {
+	host *runtimeapi.Host) (conversation, error) {
 	command := sandbox.Command{
-		Path: program.Path, Args: program.Args, Dir: program.Dir, Env: env, Stdout: out.writeEnd, Stderr: out.writeEnd,
+		Path: program.Path, Args: program.Args, Dir: program.Dir, Env: env,
+		Stdout: out.runtime.writeEnd, Stderr: out.runtime.writeEnd,
 	}
 	var c conversation
+	var ends []func() error // what tells each transport that the process has ended
 	if program.Frames {
 		ours, theirs, err := runtimeapi.Pair()
 		if err != nil {
@@ -28,14 +31,12 @@ func startRuntime(ctx context.Context, sb sandbox.Sandbox, out *output, program 
 		defer theirs.Close()
 		command.Files = []*os.File{theirs}
 		c.session = runtimeapi.NewFrames(ours, out)
+		// A child that the runtime has left behind may hold the other end open. What the runtime has said is still read.
+		ends = append(ends, ours.CloseRead)
 	}
-	if !program.Frames || wrapped {
-		lent, err := lend(sb.Listener(RuntimeAPIAddress))
-		if err != nil {
-			return c, err
-		}
-		c.host = runtimeapi.NewHost(lent, nil)
-		server := c.host.NewSession()
+	if host != nil {
+		server := host.NewSession()
+		ends = append(ends, server.Close)
 		if c.session != nil {
 			c.session = runtimeapi.NewEither(c.session, server)
 		} else {
@@ -47,13 +48,12 @@ func startRuntime(ctx context.Context, sb sandbox.Sandbox, out *output, program 
 		c.close()
 		return conversation{}, fmt.Errorf("environment: start runtime: %w", err)
 	}
-	if !program.Frames || wrapped {
-		// A socketpair ends with its process; HTTP, which is one request at a time, must be told.
-		go func() {
-			<-c.process.Done()
-			_ = c.session.Close() // closing a session that is closed is fine
-		}()
-	}
+	go func() {
+		<-c.process.Done()
+		for _, end := range ends {
+			_ = end() // what is closed already is fine
+		}
+	}()
 	return c, nil
 }
 
@@ -61,9 +61,6 @@ func startRuntime(ctx context.Context, sb sandbox.Sandbox, out *output, program 
 func (c *conversation) close() {
 	if c.session != nil {
 		_ = c.session.Close()
-	}
-	if c.host != nil {
-		c.host.Close()
 	}
 }
 

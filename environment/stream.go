@@ -1,9 +1,9 @@
 package environment
 
 import (
-	"context"
 	"errors"
 	"io"
+	"time"
 
 	"hotaru/runtimeapi"
 )
@@ -25,6 +25,8 @@ func (s *answerStream) Read(p []byte) (int, error) {
 		return 0, s.end
 	}
 	n, err := s.src.Read(p)
+	s.env.turn.sent = time.Now()
+	s.env.turn.produced += int64(n)
 	if s.left -= int64(n); s.left < 0 {
 		n, err = n+int(s.left), runtimeapi.ResponseTooLarge(runtimeapi.MaxStreamed)
 	}
@@ -43,9 +45,7 @@ func (s *answerStream) Read(p []byte) (int, error) {
 func (s *answerStream) fail(err error) error {
 	e := s.env
 	fail, broken := e.converse(e.turn.ctx, e.cfg.Version, func(runtimeapi.Session) error { return err })
-	if broken {
-		e.endTurn(context.WithoutCancel(e.turn.ctx), true)
-	}
+	e.turn.broken = e.turn.broken || broken
 	if fail.platform != nil {
 		return fail.platform
 	}

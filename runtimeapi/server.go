@@ -82,13 +82,13 @@ func (s *server) waitLocked(ctx context.Context, done func() bool) error {
 func (s *server) Init(ctx context.Context, _ Start) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.broken != nil {
-		return s.broken
-	}
 	err := s.waitLocked(ctx, func() bool { return s.state != stateStarted })
-	if err == nil && s.state == stateInitError {
+	switch {
+	case err == nil && s.state == stateInitError: // even if the runtime has gone since it said so
 		s.breakLocked(ErrRuntimeGone)
 		return s.fault
+	case s.broken != nil:
+		return s.broken
 	}
 	return s.outcomeLocked(err)
 }

@@ -9,6 +9,8 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"os"
+	"path"
 	"strings"
 	"sync"
 	"syscall"
@@ -21,6 +23,8 @@ import (
 type Driver struct {
 	// Run is the program that Start starts; ctx ends when it is killed.
 	Run Main
+	// Extensions are the programs of /opt/extensions, by name.
+	Extensions map[string]Main
 	// Frozen is told of each Freeze (true) and Thaw (false); nil if nobody wants to know. It needs room.
 	Frozen chan bool
 
@@ -37,10 +41,14 @@ type Program struct {
 	// Env is its environment, and Stdout where it prints.
 	Env    []string
 	Stdout io.Writer
-	// Start counts the starts in this sandbox from 1.
+	// Start counts the starts of this program in this sandbox from 1.
 	Start int
+	// Terminated is closed at the first SIGTERM, which ends nothing by itself.
+	Terminated <-chan struct{}
 
-	api string
+	name string
+	api  string
+	id   string // of an extension that has registered
 }
 
 // Sandbox is a sandbox without walls.
@@ -50,16 +58,17 @@ type Sandbox struct {
 	listener net.Listener
 
 	mu        sync.Mutex
-	starts    int
+	starts    map[string]int // by path
 	processes []*process
 	limits    []sandbox.Limits
 	destroyed bool
 }
 
 type process struct {
-	cancel context.CancelFunc
-	done   chan struct{}
-	status sandbox.ExitStatus
+	cancel    context.CancelFunc
+	terminate func()
+	done      chan struct{}
+	status    sandbox.ExitStatus
 }
 
 // Sandboxes are those made so far.
@@ -121,7 +130,7 @@ func (d *Driver) Create(_ context.Context, spec sandbox.Spec) (sandbox.Sandbox, 
 	if err != nil {
 		return nil, err
 	}
-	sb := &Sandbox{driver: d, spec: spec, listener: l, limits: []sandbox.Limits{spec.Limits}}
+	sb := &Sandbox{driver: d, spec: spec, listener: l, limits: []sandbox.Limits{spec.Limits}, starts: map[string]int{}}
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.boxes = append(d.boxes, sb)
@@ -147,23 +156,30 @@ func (s *Sandbox) SetLimits(_ context.Context, l sandbox.Limits) error {
 }
 
 func (s *Sandbox) Start(_ context.Context, cmd sandbox.Command) (sandbox.Process, error) {
+	run, name := s.driver.Run, path.Base(cmd.Path)
+	if path.Dir(cmd.Path) == "/opt/extensions" {
+		if run = s.driver.Extensions[name]; run == nil {
+			return nil, fmt.Errorf("%w: %s: %w", sandbox.ErrNotFound, cmd.Path, syscall.EACCES)
+		}
+	}
 	fd, err := syscall.Dup(int(cmd.Stdout.Fd()))
 	if err != nil {
 		return nil, err
 	}
 	ctx, cancel := context.WithCancel(context.Background())
-	p := &process{cancel: cancel, done: make(chan struct{})}
+	terminated := make(chan struct{})
+	p := &process{cancel: cancel, terminate: sync.OnceFunc(func() { close(terminated) }), done: make(chan struct{})}
 	s.mu.Lock()
-	s.starts++
-	start := s.starts
+	s.starts[cmd.Path]++
+	start := s.starts[cmd.Path]
 	s.processes = append(s.processes, p)
 	s.mu.Unlock()
 	go func() {
 		defer close(p.done)
 		defer syscall.Close(fd)
-		p.status = s.driver.Run(ctx, &Program{
-			api: "http://" + s.listener.Addr().String() + "/2018-06-01/runtime",
-			Env: cmd.Env, Stdout: fdWriter(fd), Start: start,
+		p.status = run(ctx, &Program{
+			api: "http://" + s.listener.Addr().String(), name: name,
+			Env: cmd.Env, Stdout: fdWriter(fd), Start: start, Terminated: terminated,
 		})
 		if ctx.Err() != nil {
 			p.status = sandbox.ExitStatus{Signal: syscall.SIGKILL}
@@ -202,17 +218,33 @@ func (s *Sandbox) Destroy(context.Context) error {
 	return s.listener.Close()
 }
 
-func (p *process) Signal(syscall.Signal) error { return nil }
-func (p *process) Done() <-chan struct{}       { return p.done }
-func (p *process) Status() sandbox.ExitStatus  { return p.status }
+func (p *process) Done() <-chan struct{}      { return p.done }
+func (p *process) Status() sandbox.ExitStatus { return p.status }
+
+func (p *process) Signal(sig syscall.Signal) error {
+	select {
+	case <-p.done:
+		return os.ErrProcessDone
+	default:
+	}
+	switch sig {
+	case syscall.SIGTERM:
+		p.terminate()
+	case syscall.SIGKILL:
+		p.cancel()
+	}
+	return nil
+}
 
 type fdWriter int
 
 func (w fdWriter) Write(b []byte) (int, error) { return syscall.Write(int(w), b) }
 
+const runtimeAPI = "/2018-06-01/runtime"
+
 // Next asks for an event. ok is false when the process has been killed.
 func (p *Program) Next(ctx context.Context) (requestID string, event string, ok bool) {
-	response, err := p.do(ctx, http.MethodGet, "/invocation/next", "", nil)
+	response, err := p.do(ctx, http.MethodGet, runtimeAPI+"/invocation/next", "", nil)
 	if err != nil {
 		return "", "", false
 	}
@@ -221,18 +253,18 @@ func (p *Program) Next(ctx context.Context) (requestID string, event string, ok 
 
 // Respond answers an event.
 func (p *Program) Respond(ctx context.Context, requestID, body string) {
-	_, _ = p.do(ctx, http.MethodPost, "/invocation/"+requestID+"/response", body, nil)
+	_, _ = p.do(ctx, http.MethodPost, runtimeAPI+"/invocation/"+requestID+"/response", body, nil)
 }
 
 // Stream answers an event in a stream.
 func (p *Program) Stream(ctx context.Context, requestID, body string) {
-	_, _ = p.do(ctx, http.MethodPost, "/invocation/"+requestID+"/response", body,
+	_, _ = p.do(ctx, http.MethodPost, runtimeAPI+"/invocation/"+requestID+"/response", body,
 		map[string]string{"Lambda-Runtime-Function-Response-Mode": "streaming"})
 }
 
 // Fail reports an error of the given type at "/init/error" or "/invocation/ID/error".
 func (p *Program) Fail(ctx context.Context, path, kind, body string) {
-	_, _ = p.do(ctx, http.MethodPost, path, body, map[string]string{"Lambda-Runtime-Function-Error-Type": kind})
+	_, _ = p.do(ctx, http.MethodPost, runtimeAPI+path, body, map[string]string{"Lambda-Runtime-Function-Error-Type": kind})
 }
 
 type answered struct {

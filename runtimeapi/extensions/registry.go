@@ -64,6 +64,14 @@ type Failure struct {
 
 func (f *Failure) Error() string { return f.Type + ": " + f.Name + ": " + f.Message }
 
+// Error is a registry's error that callers tell apart with errors.Is.
+type Error string
+
+func (e Error) Error() string { return string(e) }
+
+// ErrClosed answers whoever waits for extensions when the registry is closed.
+const ErrClosed Error = "extensions: closed"
+
 // The types of a Failure.
 const (
 	TypeCrash       = "Extension.Crash"
@@ -199,22 +207,32 @@ func (g *Registry) changeLocked() {
 	g.changed = make(chan struct{})
 }
 
-// await waits until done says so. It returns the failure of an extension, or ctx's cause.
+// await waits until done says so. It returns the failure of an extension, ErrClosed, or ctx's cause.
 func (g *Registry) await(ctx context.Context, done func() bool) error {
-	timer := time.NewTimer(time.Hour)
-	defer timer.Stop()
+	var timer *time.Timer // most often there is nothing to wait for
+	defer func() {
+		if timer != nil {
+			timer.Stop()
+		}
+	}()
 	for {
 		g.mu.Lock()
 		grace := g.faultedLocked()
-		failure, finished, changed := g.failure, done(), g.changed
+		failure, finished, ended, changed := g.failure, done(), g.ended, g.changed
 		g.mu.Unlock()
 		switch {
 		case failure != nil:
 			return failure
 		case finished:
 			return nil
+		case ended:
+			return ErrClosed
 		}
-		timer.Reset(grace)
+		if timer == nil {
+			timer = time.NewTimer(grace)
+		} else {
+			timer.Reset(grace)
+		}
 		select {
 		case <-changed:
 		case <-timer.C:
@@ -269,11 +287,6 @@ func (g *Registry) AwaitReady(ctx context.Context) error {
 // busy says that Init or an invocation has to wait for it.
 func (x *extension) busy() bool {
 	return x.owes || x.state == started || x.state == registered || x.state == initError || x.state == exitError
-}
-
-// AwaitFailure waits until an extension fails: a *Failure. It returns nil once the registry is closed.
-func (g *Registry) AwaitFailure(ctx context.Context) error {
-	return g.await(ctx, func() bool { return g.ended })
 }
 
 // Failure is what has failed; nil if nothing.

@@ -262,6 +262,9 @@ func TestLife(t *testing.T) {
 	a.Exited("both", "exit code 0", true)
 	a.Exited("none", "signal: killed", false)
 	a.Close()
+	if err := a.Registry.await(t.Context(), func() bool { return false }); !errors.Is(err, ErrClosed) {
+		t.Error(err)
+	}
 	for what, answer := range map[string]<-chan string{"none": none, "internal": internal} {
 		if got := <-answer; strings.Contains(got, "eventType") { // a client may ask again by itself, and be refused
 			t.Errorf("%s is answered %s", what, got)
@@ -269,9 +272,6 @@ func TestLife(t *testing.T) {
 	}
 	if infos := a.Infos(); infos[0].State != "Exited" || infos[1].State != "ShutdownFailed" || a.Failure() != nil {
 		t.Errorf("%+v, %v", infos, a.Failure())
-	}
-	if err := a.AwaitFailure(t.Context()); err != nil {
-		t.Error(err)
 	}
 }
 
@@ -342,7 +342,7 @@ func TestFailures(t *testing.T) {
 			a := serve(t)
 			a.expect("ext")
 			tc.do(a)
-			for _, await := range []func(context.Context) error{a.AwaitRegistered, a.AwaitReady, a.AwaitFailure} {
+			for _, await := range []func(context.Context) error{a.AwaitRegistered, a.AwaitReady} {
 				var failure *Failure
 				if err := await(t.Context()); !errors.As(err, &failure) || *failure != tc.want {
 					t.Errorf("%v, want %v", err, tc.want)
