@@ -21,6 +21,9 @@ if ! (cd "$unpacked" && apt-get download -qq $packages >/dev/null 2>&1); then
 fi
 mkdir -p "$target/root"
 for package in "$unpacked"/*.deb; do dpkg -x "$package" "$target/root"; done
-printf '#!/bin/sh\nPYTHONPATH=%s exec /usr/bin/python3 %s "$@"\n' \
-  "$target/root/usr/lib/python3/dist-packages" "$target/root/usr/bin/aws" >"$target/aws"
+cat >"$target/aws" <<'SH'
+#!/bin/sh
+root="$(dirname "$(readlink -f "$0")")/root"
+PYTHONPATH="$root/usr/lib/python3/dist-packages" exec /usr/bin/python3 "$root/usr/bin/aws" "$@"
+SH
 chmod +x "$target/aws"
