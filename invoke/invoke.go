@@ -118,13 +118,17 @@ func (i *Invoker) Invoke(ctx context.Context, r *Request) (*Result, error) {
 	if run.outcome, err = run.env.Invoke(ctx, &r.Invocation); err != nil {
 		return nil, fmt.Errorf("invoke %s: %w", v.ARN(), err)
 	}
+	result := &Result{Outcome: run.outcome, Version: v, TraceID: r.TraceID, run: run}
 	switch {
 	case run.outcome.Stream != nil:
 		run.finishing = true // by Complete
 	case !run.outcome.Finished:
+		// A copy: what the end of the invocation adds is written while the caller reads its answer.
+		answer := *run.outcome
+		result.Outcome = &answer
 		run.answered(ctx)
 	}
-	return &Result{Outcome: run.outcome, Version: v, TraceID: r.TraceID, run: run}, nil
+	return result, nil
 }
 
 // running is an invocation that holds a concurrency slot and, once it has one, an environment.
