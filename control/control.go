@@ -63,10 +63,17 @@ type Lambda struct {
 	Invoker      Invoker
 	Environments Environments
 	Locations    Locations
+	OwnTags      OwnTags
 	Logger       *slog.Logger
 
 	activations activations
 	reserving   sync.Mutex // held while concurrent executions are reserved
+}
+
+// OwnTags says which values the tags may have that Hotaru itself reads (function.IsOwnTag).
+type OwnTags interface {
+	// CheckTag answers with what is wrong, for whoever set the tag.
+	CheckTag(id function.ID, key, value string) error
 }
 
 // Handlers are the operations that are built.

@@ -26,7 +26,7 @@ func (l *Lambda) CreateFunction(ctx context.Context, in *lambda.CreateFunctionRe
 	if in.Runtime == nil || in.Handler == nil {
 		return nil, invalid("Runtime and Handler are mandatory parameters for functions created with deployment packages.")
 	}
-	if err := checkTags(in.Tags, len(in.Tags)); err != nil {
+	if err := l.checkTags(t.id, in.Tags, len(in.Tags)); err != nil {
 		return nil, err
 	}
 	v := &function.Version{

@@ -20,7 +20,7 @@ func (l *Lambda) TagResource(ctx context.Context, in *lambda.TagResourceRequest)
 	}
 	return &lambda.TagResourceOutput{}, l.tag(ctx, id, func(tags map[string]string) error {
 		maps.Copy(tags, in.Tags)
-		return checkTags(in.Tags, len(tags))
+		return l.checkTags(id, in.Tags, len(tags))
 	})
 }
 
@@ -104,8 +104,15 @@ func (l *Lambda) tag(ctx context.Context, id function.ID, change func(tags map[s
 }
 
 // checkTags refuses tags that may not be set, or that would make too many.
-func checkTags(set map[string]string, total int) error {
-	for key := range set {
+func (l *Lambda) checkTags(id function.ID, set map[string]string, total int) error {
+	for key, value := range set {
+		if own, known := function.IsOwnTag(key); own && !known {
+			return invalid("Tag keys starting with 'hotaru:' are reserved for Hotaru's own: %s", key)
+		} else if own {
+			if err := l.OwnTags.CheckTag(id, key, value); err != nil {
+				return invalid("Invalid tag: %v", err)
+			}
+		}
 		if strings.HasPrefix(strings.ToLower(key), "aws:") {
 			return invalid("Tag keys starting with 'aws:' are reserved for system use: %s", key)
 		}

@@ -18,7 +18,7 @@ func (d *Daemon) openBases(ctx context.Context) error {
 	if len(d.config.BaseImages) == 0 {
 		return nil
 	}
-	if !isolatesFiles(d.driver) {
+	if !enforces(d.driver, sandbox.BoundaryFiles) {
 		return fmt.Errorf("daemon: --base-image needs functions to have files of their own, which --sandbox=%s does not give them", d.driver.Name())
 	}
 	images, err := image.Open(filepath.Join(d.config.DataDir, "images"), image.Options{
@@ -53,15 +53,6 @@ func (d *Daemon) openBases(ctx context.Context) error {
 		return err
 	}
 	return d.runtimes.Inspect(ctx)
-}
-
-func isolatesFiles(driver sandbox.Driver) bool {
-	for _, c := range driver.Capabilities() {
-		if c.Boundary == sandbox.BoundaryFiles {
-			return c.Enforced
-		}
-	}
-	return false
 }
 
 // parseBase reads [RUNTIME=]IMAGE. A reference has no "=", and what a path has before one is no runtime's name.

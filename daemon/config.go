@@ -38,8 +38,14 @@ type Config struct {
 	Account string
 	// Region is where requests go whose credential scope names none of its own. Default: us-east-1.
 	Region string
-	// Sandbox names the driver: "auto", "namespace" or "process". Default: auto.
+	// Sandbox names the driver: "auto", "namespace", "oci" or "process". Default: auto.
 	Sandbox string
+	// AccountSandbox names the drivers of accounts that have another.
+	AccountSandbox map[string]string
+	// AllowedSandboxes are the drivers that a function may choose by its tag (function.SandboxTag) besides its account's.
+	AllowedSandboxes []string
+	// OCIRuntime is the command of the oci driver's runtime, on SearchPath or a path. Default: runc, else runsc.
+	OCIRuntime string
 	// DiskReserve is how many bytes of the data directory's disk functions leave free: with less, every /tmp is full.
 	// Default: 4 GiB, or a twentieth of a disk below 80 GiB.
 	DiskReserve int64

@@ -42,7 +42,8 @@ type Daemon struct {
 	state     store.State
 	sealer    *seal.Sealer
 	packages  *code.Store
-	driver    sandbox.Driver
+	drivers   drivers
+	driver    sandbox.Driver // the usual one
 	runtimes  *runtime.Catalog
 	authority *credential.Authority
 	logs      *logstore.Store
@@ -171,8 +172,8 @@ func (d *Daemon) openControl(ctx context.Context) (err error) {
 	}
 
 	maker := &maker{
-		driver: d.driver, runtimes: d.runtimes, packages: d.packages, authority: d.authority, role: d.iam.Role, logs: d.logs,
-		loopback: d.loopback, diskBandwidth: d.config.DiskBandwidth, logger: d.logger, hostFiles: d.driver.Name() == "process",
+		drivers: &d.drivers, tags: d.functions.Tags, runtimes: d.runtimes, packages: d.packages, authority: d.authority, role: d.iam.Role, logs: d.logs,
+		loopback: d.loopback, diskBandwidth: d.config.DiskBandwidth, logger: d.logger,
 	}
 	d.stock = pool.NewStock(maker.blank, pool.StockLimits{Ready: d.config.ReadyBlanks, IdleTime: d.config.IdleTime}, d.logger)
 	d.onClose(func(context.Context) error { d.stock.Close(); return nil })
@@ -184,7 +185,7 @@ func (d *Daemon) openControl(ctx context.Context) (err error) {
 	d.lambda = &control.Lambda{
 		Functions: d.functions, Layers: d.layers, Packages: d.packages, Roles: roles{d.iam}, Runtimes: d.runtimes,
 		Invoker:      invoker,
-		Environments: d.pool, Locations: locations{d.authority.Root}, Logger: d.logger,
+		Environments: d.pool, Locations: locations{d.authority.Root}, OwnTags: &d.drivers, Logger: d.logger,
 	}
 	d.logsAPI.Deliver(logFunctions{d.functions, d.lambda.Invoker})
 	d.onClose(func(ctx context.Context) error { d.logsAPI.Drain(ctx); return nil })

@@ -28,7 +28,9 @@ const sessionLifetime = 24 * time.Hour
 
 // maker makes execution environments out of what the other rooms have.
 type maker struct {
-	driver    sandbox.Driver
+	drivers *drivers
+	// tags are a function's.
+	tags      func(function.ID) (map[string]string, bool)
 	runtimes  *runtime.Catalog
 	packages  *code.Store
 	authority *credential.Authority
@@ -40,8 +42,6 @@ type maker struct {
 	// diskBandwidth is every environment's, in bytes per second.
 	diskBandwidth int64
 	logger        *slog.Logger
-	// hostFiles says that the driver has no files of its own: programs run on the host's.
-	hostFiles bool
 }
 
 // environment makes one for a version: out of a blank that is ready, or from scratch.
@@ -54,18 +54,23 @@ func (m *maker) environment(ctx context.Context, v *function.Version) (*environm
 	if err != nil {
 		return nil, fmt.Errorf("daemon: code of %s: %w", v.ARN(), err)
 	}
-	config, err := m.config(v, installed, at)
+	kind, err := m.kindOf(v)
+	if err != nil {
+		return nil, err
+	}
+	driver := m.drivers.open[kind.Driver]
+	config, err := m.config(v, installed, at, !enforces(driver, sandbox.BoundaryFiles))
 	if err != nil {
 		return nil, err
 	}
 	code := at.binds()
-	if !m.hostFiles && anyBlankServes(v) {
-		if blank := m.stock.Take(kindOf(v)); blank != nil {
+	if enforces(driver, sandbox.AbilityAttach) && anyBlankServes(v) {
+		if blank := m.stock.Take(kind); blank != nil {
 			config.Binds = code
 			return blank.Assign(ctx, config)
 		}
 	}
-	blank, err := environment.NewBlank(ctx, m.blankConfig(kindOf(v), config.Program, code))
+	blank, err := environment.NewBlank(ctx, m.blankConfig(kind, config.Program, code))
 	if err != nil {
 		return nil, err
 	}
@@ -90,8 +95,8 @@ func (at unpacked) binds() []sandbox.Bind {
 	return binds
 }
 
-// config is what makes a blank a version's environment.
-func (m *maker) config(v *function.Version, installed *runtime.Runtime, at unpacked) (environment.Config, error) {
+// config is what makes a blank a version's environment. hostFiles says that programs run on the host's own files.
+func (m *maker) config(v *function.Version, installed *runtime.Runtime, at unpacked, hostFiles bool) (environment.Config, error) {
 	stream := logStream(v, uuid.New(), time.Now())
 	variables, err := m.variables(v, stream)
 	if err != nil {
@@ -102,7 +107,7 @@ func (m *maker) config(v *function.Version, installed *runtime.Runtime, at unpac
 	if err != nil {
 		return environment.Config{}, fmt.Errorf("daemon: log of %s: %w", v.ARN(), err)
 	}
-	program, broken := m.program(v, installed, at)
+	program, broken := m.program(v, installed, at, hostFiles)
 	return environment.Config{
 		Version: v, Program: program, Broken: broken, Wrapped: v.Environment[wrapperVariable] != "", Env: variables,
 		Log: logSink{sink}, Logger: m.logger,
@@ -111,9 +116,10 @@ func (m *maker) config(v *function.Version, installed *runtime.Runtime, at unpac
 
 // blankConfig says what a blank is made of.
 func (m *maker) blankConfig(kind pool.Kind, program runtime.Program, code []sandbox.Bind) environment.BlankConfig {
-	streams, packets := m.loopback.listen()
+	driver := m.drivers.open[kind.Driver]
+	streams, packets := m.loopback.listen(driver)
 	return environment.BlankConfig{
-		ID: newSandboxID(), Driver: m.driver, Program: program, Binds: code, MemoryMB: kind.MemoryMB,
+		ID: newSandboxID(), Driver: driver, Program: program, Binds: code, MemoryMB: kind.MemoryMB,
 		EphemeralStorageMB: kind.EphemeralStorageMB, DiskBandwidth: m.diskBandwidth, Listen: streams, ListenPacket: packets, Serve: m.loopback.serve,
 	}
 }
@@ -128,8 +134,13 @@ func newSandboxID() string {
 const wrapperVariable = "AWS_LAMBDA_EXEC_WRAPPER"
 
 // kindOf says which blanks can serve a version.
-func kindOf(v *function.Version) pool.Kind {
-	return pool.Kind{Runtime: v.Runtime, MemoryMB: v.MemoryMB, EphemeralStorageMB: v.EphemeralStorageMB}
+func (m *maker) kindOf(v *function.Version) (pool.Kind, error) {
+	tags, _ := m.tags(v.ID) // one that has just been deleted has none any more
+	driver, err := m.drivers.choose(v.ID, tags)
+	if err != nil {
+		return pool.Kind{}, fmt.Errorf("daemon: sandbox of %s: %w", v.ARN(), err)
+	}
+	return pool.Kind{Driver: driver, Runtime: v.Runtime, MemoryMB: v.MemoryMB, EphemeralStorageMB: v.EphemeralStorageMB}, nil
 }
 
 // anyBlankServes says whether a version can be served by an interpreter that was started before the version was
@@ -161,13 +172,13 @@ func (m *maker) blank(ctx context.Context, kind pool.Kind) (*environment.Blank, 
 }
 
 // program is what to start for a version; broken says why the function's own entry point cannot be.
-func (m *maker) program(v *function.Version, installed *runtime.Runtime, at unpacked) (p runtime.Program, broken error) {
+func (m *maker) program(v *function.Version, installed *runtime.Runtime, at unpacked, hostFiles bool) (p runtime.Program, broken error) {
 	options := runtime.Options{MemoryMB: v.MemoryMB}
-	if m.hostFiles {
+	if hostFiles {
 		options.TaskRoot, options.LayerRoot = at.task, at.layers
 	}
 	p = installed.Program(options)
-	if installed.Language == runtime.Provided && !m.hostFiles {
+	if installed.Language == runtime.Provided && !hostFiles {
 		var layers []string
 		if at.layers != "" {
 			layers = []string{at.layers}

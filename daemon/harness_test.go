@@ -117,6 +117,12 @@ func (h *harness) create(name, runtimeID, handler string, files map[string]strin
 	if err != nil {
 		h.t.Fatal(err)
 	}
+	h.createPack(name, runtimeID, handler, pack, change...)
+}
+
+// createPack creates a function from a deployment package and waits until it is active.
+func (h *harness) createPack(name, runtimeID, handler string, pack []byte, change ...func(*lambda.CreateFunctionInput)) {
+	h.t.Helper()
 	in := &lambda.CreateFunctionInput{
 		FunctionName: aws.String(name), Runtime: types.Runtime(runtimeID), Handler: aws.String(handler),
 		Role: aws.String(h.makeRole()), Code: &types.FunctionCode{ZipFile: pack}, Timeout: aws.Int32(10),

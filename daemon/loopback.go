@@ -30,37 +30,36 @@ const insideConnections = 1024
 type loopback struct {
 	aws *http.Server
 	// tls is what AWS's names show; nil where they are not answered.
-	tls *tls.Config
-	// hostNetwork says that sandboxes have no loopback of their own: a name cannot lead anywhere then.
-	hostNetwork bool
-	serving     sync.WaitGroup
+	tls     *tls.Config
+	serving sync.WaitGroup
 }
 
-// streams are the addresses of the AWS APIs.
-func (l *loopback) streams() []string {
-	if l.tls == nil || l.hostNetwork {
+// streams are the addresses of the AWS APIs. On the host's network a name cannot lead anywhere.
+func (l *loopback) streams(hostNetwork bool) []string {
+	if l.tls == nil || hostNetwork {
 		return []string{awsAddress}
 	}
 	return []string{awsAddress, httpAddress, httpsAddress}
 }
 
-// listen says where to listen inside a sandbox.
-func (l *loopback) listen() (streams, packets []string) {
-	if l.hostNetwork {
-		return l.streams(), nil
+// listen says where to listen inside a driver's sandboxes.
+func (l *loopback) listen(driver sandbox.Driver) (streams, packets []string) {
+	if !enforces(driver, sandbox.BoundaryNetwork) {
+		return l.streams(true), nil
 	}
-	return append(l.streams(), dnsAddress), []string{dnsAddress}
+	return append(l.streams(false), dnsAddress), []string{dnsAddress}
 }
 
 // serve serves a sandbox until it is destroyed, and returns the variables that tell its code where.
 func (l *loopback) serve(sb sandbox.Sandbox) []string {
+	hostNetwork := sb.PacketConn(dnsAddress) == nil
 	// What code does with its connections is no news for the daemon's log, which it could fill.
 	port := gateway.NewPort(l.tls, gateway.Limits{Connections: insideConnections}, slog.New(slog.DiscardHandler))
-	for _, address := range l.streams() {
+	for _, address := range l.streams(hostNetwork) {
 		shared := port.Listen(sb.Listener(address))
 		l.serving.Go(func() { _ = l.aws.Serve(shared) }) // it ends with the listener, and says just that
 	}
-	if !l.hostNetwork {
+	if !hostNetwork {
 		zone := &names.Zone{AWS: l.tls != nil, Own: []string{sb.ID(), "sandbox.localdomain", "sandbox"}}
 		l.serving.Go(func() { names.Serve(zone, sb.PacketConn(dnsAddress), sb.Listener(dnsAddress)) })
 	}

@@ -13,6 +13,7 @@ import (
 	"hotaru/pki"
 	"hotaru/pool"
 	hotaruruntime "hotaru/runtime"
+	"hotaru/sandbox"
 	"hotaru/sandbox/namespace"
 )
 
@@ -41,12 +42,12 @@ func BenchmarkLoopback(b *testing.B) {
 	for name, bare := range map[string]bool{"all": false, "nothing": true} {
 		b.Run(name, func(b *testing.B) {
 			server := gateway.NewServer(nil, logger)
-			m := &maker{driver: driver, loopback: &loopback{aws: server, tls: authority.TLSConfig(servedInside)}}
+			m := &maker{drivers: &drivers{open: map[string]sandbox.Driver{"namespace": driver}}, loopback: &loopback{aws: server, tls: authority.TLSConfig(servedInside)}}
 			var blanks []*environment.Blank
 			goroutines, bytes := used()
 			b.ReportAllocs()
 			for b.Loop() {
-				config := m.blankConfig(pool.Kind{MemoryMB: 128, EphemeralStorageMB: 512}, program, nil)
+				config := m.blankConfig(pool.Kind{Driver: "namespace", MemoryMB: 128, EphemeralStorageMB: 512}, program, nil)
 				if bare {
 					config.Listen, config.ListenPacket, config.Serve = nil, nil, nil
 				}

@@ -9,9 +9,10 @@ import (
 	"hotaru/environment"
 )
 
-// Kind says which functions a blank can serve: those of one runtime and one size. The memory counts, because an
-// interpreter's heap limit is fixed at its start.
+// Kind says which functions a blank can serve: those of one runtime and one size, in the sandboxes of one driver. The
+// memory counts, because an interpreter's heap limit is fixed at its start.
 type Kind struct {
+	Driver             string
 	Runtime            string
 	MemoryMB           int
 	EphemeralStorageMB int

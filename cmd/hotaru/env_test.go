@@ -33,6 +33,9 @@ func TestCommandLineRefuses(t *testing.T) {
 		{"serve --max-connections 0", "at least 1"},
 		{"serve --max-body-memory 127", "at least 128"},
 		{"serve --access-log=maybe", "bool"},
+		{"serve --sandbox=docker", "must be one of"},
+		{"serve --sandbox-allow=docker", "must be one of"},
+		{"serve --account-sandbox=oci", "expected \"<key>=<value>\""},
 		{"env --ca-file a", "goes with --https"},
 	} {
 		if _, err := parse(t, strings.Fields(c.args)...); err == nil || !strings.Contains(err.Error(), c.want) {
@@ -52,6 +55,16 @@ func TestCommandLine(t *testing.T) {
 	}
 	if got := strings.Join(c.Serve.CORSOrigin, " "); got != "https://a.example https://b.example:1" {
 		t.Errorf("origins: %s", got)
+	}
+	c, err = parse(t, "serve", "--sandbox-allow=oci,process", "--account-sandbox=111122223333=oci", "--account-sandbox", "444455556666=process", "--tls-cert=/c", "--tls-key=/k")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := strings.Join(c.Serve.SandboxAllow, " "); got != "oci process" {
+		t.Errorf("allowed: %s", got)
+	}
+	if got := c.Serve.AccountSandbox; len(got) != 2 || got["111122223333"] != "oci" || got["444455556666"] != "process" {
+		t.Errorf("accounts: %v", got)
 	}
 	if c.Serve.TLSCert != "/c" || c.Serve.TLSKey != "/k" || c.Serve.MaxConnections != 4096 || c.Serve.MaxBodyMemory != 512 {
 		t.Errorf("%+v", c.Serve)

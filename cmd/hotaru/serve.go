@@ -19,26 +19,29 @@ import (
 
 type serveCommand struct {
 	dataDir
-	Listen                 string        `help:"HOST:PORT; localhost means both 127.0.0.1 and ::1." default:"localhost:4566" env:"HOTARU_LISTEN"`
-	TLSCert                string        `help:"A certificate for other machines, and those between it and its authority (PEM); read again when it changes. HTTPS on localhost needs none." type:"path" name:"tls-cert" env:"HOTARU_TLS_CERT" placeholder:"FILE"`
-	TLSKey                 string        `help:"Its key (PEM)." type:"path" name:"tls-key" env:"HOTARU_TLS_KEY" placeholder:"FILE"`
-	AllowedHost            []string      `help:"A further name that requests may be for, NAME or *.NAME; repeatable. localhost, *.localhost and the listen address always are." env:"HOTARU_ALLOWED_HOST" placeholder:"NAME"`
-	CORSOrigin             []string      `help:"A web origin whose pages may use this Hotaru, SCHEME://HOST[:PORT]; repeatable. None may by default." name:"cors-origin" env:"HOTARU_CORS_ORIGIN" placeholder:"ORIGIN"`
-	MaxConnections         int           `help:"How many connections may be open; further ones are turned away." default:"4096"`
-	MaxBodyMemory          int64         `help:"How many MiB of request bodies may be in memory; further ones wait 2 s and then get status 503." default:"512"`
-	AccessLog              bool          `help:"Log a line for every request: operation, status, duration, caller. Never secrets." env:"HOTARU_ACCESS_LOG"`
-	Metrics                string        `help:"HOST:PORT where Prometheus may read metrics at /metrics, without a signature. Nowhere by default." env:"HOTARU_METRICS" placeholder:"HOST:PORT"`
-	Account                string        `help:"The twelve-digit account of the root credential." default:"000000000000" env:"HOTARU_ACCOUNT"`
-	Region                 string        `help:"The region that hotaru env prints." default:"us-east-1" env:"HOTARU_REGION"`
-	Sandbox                string        `help:"How functions are isolated: auto, namespace, or process (not at all)." default:"auto" enum:"auto,namespace,process" env:"HOTARU_SANDBOX"`
-	DiskReserve            int64         `help:"How many MiB of the data directory's disk functions leave free: with less, every /tmp is full. By default 4096, or a twentieth of a small disk." env:"HOTARU_DISK_RESERVE"`
-	DiskBandwidth          int64         `help:"How many MiB a second one execution environment may read from disks, and how many it may write; 0 is no limit." default:"256" env:"HOTARU_DISK_BANDWIDTH"`
-	AWSNames               string        `help:"Who answers when a function calls AWS by name, *.amazonaws.com: hotaru, or whoever does outside (real)." name:"aws-names" default:"hotaru" enum:"hotaru,real" env:"HOTARU_AWS_NAMES"`
-	Runtimes               string        `help:"For a runtime that is not installed: exact refuses it, nearest runs the nearest version of its language." default:"exact" enum:"exact,nearest" env:"HOTARU_RUNTIMES"`
-	BaseImage              []string      `help:"A container image whose files functions see instead of the host's, [RUNTIME=]IMAGE: a directory of OCI's layout or a tar file of docker save, whose path starts with / or ., or a registry's reference; repeatable." name:"base-image" env:"HOTARU_BASE_IMAGE" placeholder:"IMAGE"`
-	InsecureAnyCredentials bool          `help:"Accept every access key and signature, as emulators do. For migration only: whoever reaches the port is root."`
-	DrainTimeout           time.Duration `help:"How long running invocations may take to end after SIGTERM." default:"15m"`
-	LogFormat              string        `help:"The daemon's own log: text or json." default:"text" enum:"text,json"`
+	Listen                 string            `help:"HOST:PORT; localhost means both 127.0.0.1 and ::1." default:"localhost:4566" env:"HOTARU_LISTEN"`
+	TLSCert                string            `help:"A certificate for other machines, and those between it and its authority (PEM); read again when it changes. HTTPS on localhost needs none." type:"path" name:"tls-cert" env:"HOTARU_TLS_CERT" placeholder:"FILE"`
+	TLSKey                 string            `help:"Its key (PEM)." type:"path" name:"tls-key" env:"HOTARU_TLS_KEY" placeholder:"FILE"`
+	AllowedHost            []string          `help:"A further name that requests may be for, NAME or *.NAME; repeatable. localhost, *.localhost and the listen address always are." env:"HOTARU_ALLOWED_HOST" placeholder:"NAME"`
+	CORSOrigin             []string          `help:"A web origin whose pages may use this Hotaru, SCHEME://HOST[:PORT]; repeatable. None may by default." name:"cors-origin" env:"HOTARU_CORS_ORIGIN" placeholder:"ORIGIN"`
+	MaxConnections         int               `help:"How many connections may be open; further ones are turned away." default:"4096"`
+	MaxBodyMemory          int64             `help:"How many MiB of request bodies may be in memory; further ones wait 2 s and then get status 503." default:"512"`
+	AccessLog              bool              `help:"Log a line for every request: operation, status, duration, caller. Never secrets." env:"HOTARU_ACCESS_LOG"`
+	Metrics                string            `help:"HOST:PORT where Prometheus may read metrics at /metrics, without a signature. Nowhere by default." env:"HOTARU_METRICS" placeholder:"HOST:PORT"`
+	Account                string            `help:"The twelve-digit account of the root credential." default:"000000000000" env:"HOTARU_ACCOUNT"`
+	Region                 string            `help:"The region that hotaru env prints." default:"us-east-1" env:"HOTARU_REGION"`
+	Sandbox                string            `help:"How functions are isolated: auto, namespace, oci (a container of runc's or gVisor's), or process (not at all)." default:"auto" enum:"auto,namespace,oci,process" env:"HOTARU_SANDBOX"`
+	SandboxAllow           []string          `help:"A way that a function may choose by its tag hotaru:sandbox, besides its account's; repeatable." enum:"namespace,oci,process" name:"sandbox-allow" env:"HOTARU_SANDBOX_ALLOW" placeholder:"SANDBOX"`
+	AccountSandbox         map[string]string `help:"How the functions of one account are isolated, where that differs: ACCOUNT=SANDBOX; repeatable." name:"account-sandbox" mapsep:"," env:"HOTARU_ACCOUNT_SANDBOX" placeholder:"ACCOUNT=SANDBOX"`
+	OCIRuntime             string            `help:"The OCI runtime of --sandbox=oci: runc, runsc (gVisor), or a path. By default the first that is there." name:"oci-runtime" env:"HOTARU_OCI_RUNTIME" placeholder:"COMMAND"`
+	DiskReserve            int64             `help:"How many MiB of the data directory's disk functions leave free: with less, every /tmp is full. By default 4096, or a twentieth of a small disk." env:"HOTARU_DISK_RESERVE"`
+	DiskBandwidth          int64             `help:"How many MiB a second one execution environment may read from disks, and how many it may write; 0 is no limit." default:"256" env:"HOTARU_DISK_BANDWIDTH"`
+	AWSNames               string            `help:"Who answers when a function calls AWS by name, *.amazonaws.com: hotaru, or whoever does outside (real)." name:"aws-names" default:"hotaru" enum:"hotaru,real" env:"HOTARU_AWS_NAMES"`
+	Runtimes               string            `help:"For a runtime that is not installed: exact refuses it, nearest runs the nearest version of its language." default:"exact" enum:"exact,nearest" env:"HOTARU_RUNTIMES"`
+	BaseImage              []string          `help:"A container image whose files functions see instead of the host's, [RUNTIME=]IMAGE: a directory of OCI's layout or a tar file of docker save, whose path starts with / or ., or a registry's reference; repeatable." name:"base-image" env:"HOTARU_BASE_IMAGE" placeholder:"IMAGE"`
+	InsecureAnyCredentials bool              `help:"Accept every access key and signature, as emulators do. For migration only: whoever reaches the port is root."`
+	DrainTimeout           time.Duration     `help:"How long running invocations may take to end after SIGTERM." default:"15m"`
+	LogFormat              string            `help:"The daemon's own log: text or json." default:"text" enum:"text,json"`
 }
 
 // minBodyMemory, in MiB, holds the largest deployment package.
@@ -87,6 +90,7 @@ func (c serveCommand) Run() error {
 		AllowedHosts: c.AllowedHost, CORSOrigins: c.CORSOrigin, AccessLog: c.AccessLog, Metrics: c.Metrics,
 		MaxConnections: c.MaxConnections, MaxBodyMemory: c.MaxBodyMemory << 20,
 		Account: c.Account, Region: c.Region, Sandbox: c.Sandbox,
+		AllowedSandboxes: c.SandboxAllow, AccountSandbox: c.AccountSandbox, OCIRuntime: c.OCIRuntime,
 		DiskReserve: c.DiskReserve << 20, DiskBandwidth: bandwidth,
 		AWSNames: c.AWSNames, Runtimes: c.Runtimes, InsecureAnyCredentials: c.InsecureAnyCredentials,
 		BaseImages: c.BaseImage, RegistryKeychain: authn.DefaultKeychain, Proxy: http.ProxyFromEnvironment,

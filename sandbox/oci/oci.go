@@ -25,6 +25,8 @@ type Config struct {
 	Runtime string
 	// SearchPath are the directories of PATH.
 	SearchPath []string
+	// DiskReserve is namespace.Config's.
+	DiskReserve int64
 	// Stage1 is the init program; nil means the one embedded in this binary.
 	Stage1 []byte
 	// Network and NoNetwork are namespace.Config's.
@@ -48,7 +50,7 @@ func New(config Config) (sandbox.Driver, error) {
 		return nil, err
 	}
 	return namespace.New(namespace.Config{
-		StateDir: config.StateDir, Stage1: config.Stage1, Log: config.Log, Housing: &housing{runtime: found},
-		Network: config.Network, NoNetwork: config.NoNetwork,
+		StateDir: config.StateDir, Stage1: config.Stage1, DiskReserve: config.DiskReserve, Log: config.Log,
+		Housing: &housing{runtime: found}, Network: config.Network, NoNetwork: config.NoNetwork,
 	})
 }
