@@ -96,15 +96,20 @@ func tidy(t *testing.T, j *journal, events ...string) environmenttest.Main {
 			t.Error(err)
 			return sandbox.ExitStatus{Code: 1}
 		}
-		for {
-			event, ok := p.NextEvent(ctx)
-			if !ok {
-				return sandbox.ExitStatus{Code: 2}
-			}
-			j.add("%s %s%s", event.EventType, event.RequestID, event.ShutdownReason)
-			if event.EventType == "SHUTDOWN" {
-				return sandbox.ExitStatus{}
-			}
+		return hear(ctx, p, j)
+	}
+}
+
+// hear takes events up to SHUTDOWN.
+func hear(ctx context.Context, p *environmenttest.Program, j *journal) sandbox.ExitStatus {
+	for {
+		event, ok := p.NextEvent(ctx)
+		if !ok {
+			return sandbox.ExitStatus{Code: 2}
+		}
+		j.add("%s %s%s", event.EventType, event.RequestID, event.ShutdownReason)
+		if event.EventType == "SHUTDOWN" {
+			return sandbox.ExitStatus{}
 		}
 	}
 }

@@ -104,5 +104,6 @@ func (e *Environment) subscribed(s telemetry.Subscription) {
 	for i, t := range s.Types {
 		types[i] = strings.ToUpper(t[:1]) + t[1:]
 	}
+	e.out.takePrinted()
 	e.sayNow(fmt.Appendf(nil, "%s\tName: %s\tState: %s\tTypes: [%s]\n", kind, s.Name, s.State, strings.Join(types, ", ")), s)
 }

@@ -109,14 +109,30 @@ func (o *output) end() []byte {
 	return tail
 }
 
-// flush takes what has been printed so far: everything written before the answer is in the log before END.
+// flush takes what has been printed so far, and ends its lines: everything written before the answer is in the log
+// before END.
 func (o *output) flush() {
 	o.mu.Lock()
 	defer o.mu.Unlock()
+	o.takePrintedLocked()
+	for _, p := range [...]*pipe{o.runtime, o.extensions} {
+		if p != nil {
+			p.endLineLocked()
+		}
+	}
+}
+
+// takePrinted takes the lines that have been printed so far: they come before what is said next.
+func (o *output) takePrinted() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.takePrintedLocked()
+}
+
+func (o *output) takePrintedLocked() {
 	for _, p := range [...]*pipe{o.runtime, o.extensions} {
 		if p != nil {
 			p.takePrintedLocked()
-			p.endLineLocked()
 		}
 	}
 }
