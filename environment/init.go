@@ -20,11 +20,13 @@ func (e *Environment) initializeFor(ctx context.Context, in *Invocation, began *
 	e.out.begin(in.Tail)
 	if !e.suppressed {
 		fail := e.initialize(ctx, telemetry.PhaseInit, *began, e.initLimit)
+		if fail != nil && fail.platform == nil {
+			e.reset(ctx, fail.reason())
+		}
 		*began = time.Now()
 		if fail == nil || fail.platform != nil {
 			return fail
 		}
-		e.reset(ctx, fail.reason())
 	}
 	fail := e.initialize(ctx, telemetry.PhaseInvoke, *began, e.cfg.Version.Timeout())
 	if fail != nil && fail.timeout {

@@ -62,10 +62,9 @@ func receive(t *testing.T, j *journal) (uri string) {
 // observed is an environment with an extension that hears everything, in the Telemetry API's words or the Logs API's.
 type observed struct {
 	*Environment
-	log     *environmenttest.Log
-	told    journal // telemetry
-	events  journal // what the extension was given
-	handler environmenttest.Main
+	log    *environmenttest.Log
+	told   journal // telemetry
+	events journal // what the extension was given
 }
 
 // observe starts one. The runtime starts its function once the extension has subscribed; handle is what it does with
