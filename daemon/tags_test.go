@@ -107,8 +107,8 @@ func TestRecordedTags(t *testing.T) {
 	check("list_tags_response_postuntagall", "get_fn_response_postuntagall")
 
 	id := function.ID{Partition: "aws", Region: "us-east-1", Account: "000000000000", Name: "f"}
-	h.tag(arn, map[string]string{"hotaru:sandbox": "oci"})
-	if tags, ok := h.functions.Tags(id); !ok || tags["hotaru:sandbox"] != "oci" {
+	h.tag(arn, map[string]string{"hotaru:sandbox": "namespace"})
+	if tags, ok := h.functions.Tags(id); !ok || tags["hotaru:sandbox"] != "namespace" {
 		t.Errorf("tags: %v, %v", tags, ok)
 	}
 	h.call(http.MethodDelete, functions+"/f", nil, nil)
