@@ -154,6 +154,9 @@ func (b *box) Attach(ctx context.Context, binds []sandbox.Bind) error {
 	b.attached = b.started
 	request := wire.Attach{Mounts: m.targets}
 	id := b.inside.control.newID()
+	if err := b.driver.at(PointAttach); err != nil {
+		return err
+	}
 	if _, err := b.ask(ctx, id, request.Encode(id), m.files); err != nil {
 		return fmt.Errorf("sandbox: attach: %w", err)
 	}
@@ -188,6 +191,9 @@ func (b *box) Start(ctx context.Context, cmd sandbox.Command) (sandbox.Process, 
 	}
 	files = append(files, cmd.Files...)
 
+	if err := b.driver.at(PointStart); err != nil {
+		return nil, err
+	}
 	control := b.inside.control
 	id := control.newID()
 	p := &process{control: control, id: id, done: make(chan struct{})}
@@ -242,6 +248,9 @@ func (b *box) Reset(ctx context.Context) error {
 
 // killAll is to be called with the operation's token. The ends of the processes are reported before the answer.
 func (b *box) killAll(ctx context.Context) error {
+	if err := b.driver.at(PointReset); err != nil {
+		return err
+	}
 	request := wire.Reset{}
 	id := b.inside.control.newID()
 	if _, err := b.ask(ctx, id, request.Encode(id), nil); err != nil {
@@ -284,7 +293,7 @@ func (b *box) Freeze(ctx context.Context) error {
 	if b.frozen {
 		return nil
 	}
-	if err := b.group.Freeze(ctx); err != nil {
+	if err := b.driver.step(PointFreeze, func() error { return b.group.Freeze(ctx) }); err != nil {
 		return fmt.Errorf("sandbox: %w", err)
 	}
 	b.frozen = true
@@ -300,7 +309,7 @@ func (b *box) Thaw(ctx context.Context) error {
 	if !b.frozen {
 		return nil
 	}
-	if err := b.group.Thaw(); err != nil {
+	if err := b.driver.step(PointThaw, b.group.Thaw); err != nil {
 		return fmt.Errorf("sandbox: %w", err)
 	}
 	b.frozen = false

@@ -37,6 +37,8 @@ type control struct {
 type reply struct {
 	wire.Reply
 	files []*os.File
+	// lost says that this process had no room for all of the descriptors.
+	lost bool
 }
 
 // stageError is a request that stage-1 could not do.
@@ -94,6 +96,10 @@ func (c *control) call(ctx context.Context, id uint64, message []byte, files []*
 		}
 		if r.Errno != 0 {
 			return reply{}, &stageError{r.Stage, syscall.Errno(r.Errno)}
+		}
+		if r.lost {
+			closeFiles(r.files)
+			return reply{}, fmt.Errorf("sandbox: descriptors from stage-1: %w", unix.EMFILE)
 		}
 		return r, nil
 	case <-ctx.Done():
@@ -161,12 +167,15 @@ func (c *control) read() error {
 			return nil
 		}
 		files, err := received(oob[:oobn])
-		if err == nil && flags&(unix.MSG_TRUNC|unix.MSG_CTRUNC) != 0 {
+		// The kernel cuts off what there is no room for: in the buffer, which is stage-1's fault, or in this
+		// process's table, which is not.
+		lost := flags&unix.MSG_CTRUNC != 0 && len(files) < sandbox.MaxListen
+		if err == nil && (flags&unix.MSG_TRUNC != 0 || flags&unix.MSG_CTRUNC != 0 && !lost) {
 			err = wire.ErrLength
 		}
 		kept := false
 		if err == nil {
-			kept, err = c.handle(message[:n], files)
+			kept, err = c.handle(message[:n], files, lost)
 		}
 		if !kept {
 			closeFiles(files)
@@ -178,14 +187,14 @@ func (c *control) read() error {
 }
 
 // handle says whether it passed the files on.
-func (c *control) handle(message []byte, files []*os.File) (kept bool, err error) {
+func (c *control) handle(message []byte, files []*os.File, lost bool) (kept bool, err error) {
 	header, fields, err := wire.Open(message, wire.MaxReply)
 	if err != nil {
 		return false, err
 	}
 	switch header.Type {
 	case wire.TypeReply:
-		r := reply{files: files}
+		r := reply{files: files, lost: lost}
 		if err := r.Decode(fields); err != nil {
 			return false, err
 		}

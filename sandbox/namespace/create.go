@@ -64,30 +64,37 @@ func (d *Driver) Create(ctx context.Context, spec sandbox.Spec) (sandbox.Sandbox
 
 // make acquires what remove gives back, as far as it gets.
 func (b *box) make(ctx context.Context, spec *sandbox.Spec) error {
-	if err := b.driver.state.makeSandbox(b.id); err != nil {
+	d := b.driver
+	if err := d.step(PointDirectory, func() error { return d.state.makeSandbox(b.id) }); err != nil {
 		return err
 	}
 	// One waits for the disk, the other for the kernel's locks: both at once take half as long.
 	made := make(chan error, 1)
-	go func() { made <- b.makeTmp(ctx, spec) }()
+	go func() { made <- d.step(PointTmp, func() error { return b.makeTmp(ctx, spec) }) }()
 	err := b.populate(ctx, spec)
 	if err := errors.Join(err, <-made); err != nil {
 		return err
 	}
-	if err := b.limitDisk(spec); err != nil {
+	if err := d.step(PointDisk, func() error { return b.limitDisk(spec) }); err != nil {
 		return err
 	}
 	joined := b.joinNetwork(spec)
 	if b.house == nil { // else stage-1 moves in later
-		err = b.setup(ctx, spec)
+		err = d.step(PointSetup, func() error { return b.setup(ctx, spec) })
 	}
-	return errors.Join(err, joined())
+	if err := errors.Join(err, joined()); err != nil {
+		return err
+	}
+	return d.at(PointMade)
 }
 
 // populate makes the control groups, with stage-1 in them or a house for it.
 func (b *box) populate(ctx context.Context, spec *sandbox.Spec) error {
 	d := b.driver
-	var err error
+	err := d.at(PointGroup)
+	if err != nil {
+		return err
+	}
 	if b.group, err = d.cgroups.Create(b.id, d.groupLimits(spec.Limits)); err != nil {
 		return fmt.Errorf("sandbox: %w", err)
 	}
@@ -100,7 +107,7 @@ func (b *box) populate(ctx context.Context, spec *sandbox.Spec) error {
 	if d.housing != nil {
 		return b.rent(spec)
 	}
-	return b.clone(ctx)
+	return d.step(PointClone, func() error { return b.clone(ctx) })
 }
 
 func (d *Driver) groupLimits(l sandbox.Limits) cgroup.Limits {

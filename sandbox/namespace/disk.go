@@ -43,10 +43,15 @@ func (b *box) makeTmp(ctx context.Context, spec *sandbox.Spec) (err error) {
 // attached later is on the state directory's disk, as the rest of what a daemon keeps.
 func (b *box) limitDisk(spec *sandbox.Spec) error {
 	rate := spec.Limits.DiskBytesPerSecond
+	d := b.driver
+	if b.tmp.image != nil {
+		if err := b.limitLate(b.tmp.image.Device(), rate); err != nil {
+			return err
+		}
+	}
 	if rate == 0 {
 		return nil
 	}
-	d := b.driver
 	sources := []string{d.state.dir, spec.Root.Dir}
 	for _, bind := range slices.Concat(spec.Root.Binds, spec.Binds) {
 		sources = append(sources, bind.Source)
@@ -56,11 +61,7 @@ func (b *box) limitDisk(spec *sandbox.Spec) error {
 		return err
 	}
 	if b.tmp.image != nil {
-		device := b.tmp.image.Device()
-		devices = append(devices, device)
-		if err := b.limitLate(device, rate); err != nil {
-			return err
-		}
+		devices = append(devices, b.tmp.image.Device())
 	}
 	for _, device := range devices {
 		if err := b.group.LimitDisk(device, rate); err != nil {
@@ -76,14 +77,20 @@ type late struct {
 	rate   int64
 }
 
+// limitLate limits a device, or lifts the limit that its last owner left on it.
 func (b *box) limitLate(device string, rate int64) error {
 	d := b.driver
 	if !d.cgroups.LimitsLate() {
 		return nil
 	}
-	record := device + " " + strconv.FormatInt(rate, 10)
-	if err := os.WriteFile(d.state.path("sandboxes", b.id, "late"), []byte(record), 0o600); err != nil {
-		return fmt.Errorf("sandbox: %w", err)
+	if rate > 0 {
+		record := device + " " + strconv.FormatInt(rate, 10)
+		if err := os.WriteFile(d.state.path("sandboxes", b.id, "late"), []byte(record), 0o600); err != nil {
+			return fmt.Errorf("sandbox: %w", err)
+		}
+	}
+	if err := d.at(PointLate); err != nil {
+		return err
 	}
 	b.late = late{device, rate}
 	if err := d.cgroups.LimitLate(device, rate); err != nil {
@@ -118,7 +125,7 @@ func (s *state) liftAll(lift func(device string, rate int64) error) error {
 		}
 		device, text, _ := strings.Cut(string(content), " ")
 		rate, err := strconv.ParseInt(text, 10, 64)
-		if err != nil || !s.freeOrOurs(device) { // cut short by a crash, so before the limit was set; or another's now
+		if err != nil || s.anotherDriver(device) { // cut short by a crash, so before the limit was set
 			continue
 		}
 		if err := lift(device, rate); err != nil {
@@ -128,10 +135,11 @@ func (s *state) liftAll(lift func(device string, rate int64) error) error {
 	return nil
 }
 
-// freeOrOurs says whether a loop device on record has not become a stranger's.
-func (s *state) freeOrOurs(device string) bool {
+// anotherDriver says whether a loop device on record has become that of another daemon's sandbox: that has set a limit of
+// its own, or will in a moment.
+func (s *state) anotherDriver(device string) bool {
 	backing, err := os.ReadFile("/sys/dev/block/" + device + "/loop/backing_file")
-	return err != nil || strings.HasPrefix(string(backing), s.path("images")+"/")
+	return err == nil && strings.Contains(string(backing), "/images/image-") && !strings.HasPrefix(string(backing), s.path("images")+"/")
 }
 
 // disks finds the disks that directories are on.

@@ -259,3 +259,42 @@ func TestNumbers(t *testing.T) {
 		t.Errorf("%d, %v: 17 was given back", number, err)
 	}
 }
+
+// Descriptors that this process has no room for fail one request. To blame stage-1 would end the sandbox, and all of them
+// where the launcher is blamed.
+func TestNoRoomForDescriptors(t *testing.T) {
+	c := converse(t)
+	failed := make(chan error)
+	go func() {
+		_, err := c.call(t.Context(), 1, (&wire.Reset{}).Encode(1), nil)
+		failed <- err
+	}()
+	if n, err := unix.Read(int(c.theirs.Fd()), make([]byte, 64)); err != nil || n == 0 {
+		t.Fatal(n, err)
+	}
+	var before unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &before); err != nil {
+		t.Fatal(err)
+	}
+	lowest, err := unix.Dup(0) // the lowest that is free
+	if err != nil {
+		t.Fatal(err)
+	}
+	unix.Close(lowest)
+	none := unix.Rlimit{Cur: uint64(lowest), Max: before.Max}
+	if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &none); err != nil {
+		t.Fatal(err)
+	}
+	err = unix.Sendmsg(int(c.theirs.Fd()), (&wire.Reply{}).Encode(1), unix.UnixRights(0, 1), nil, 0)
+	got := <-failed
+	if err := errors.Join(err, unix.Setrlimit(unix.RLIMIT_NOFILE, &before)); err != nil {
+		t.Fatal(err)
+	}
+	if !errors.Is(got, unix.EMFILE) {
+		t.Errorf("%v, want %v", got, unix.EMFILE)
+	}
+	c.say(t, (&wire.Exit{}).Encode(7)) // the conversation goes on
+	if id := <-c.exits; id != 7 {
+		t.Errorf("the exit of %d", id)
+	}
+}

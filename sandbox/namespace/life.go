@@ -197,7 +197,8 @@ func (b *box) Destroy(ctx context.Context) error {
 // remove gives back what make acquired, as far as it got. Giving up half-way would leave something that nobody
 // owns, so only the removal of control groups is bounded.
 func (b *box) remove() error {
-	var failures []error
+	d := b.driver
+	failures := []error{d.at(PointKill)}
 	if b.inside != nil {
 		// A process that version 1 has frozen does not die.
 		failures = append(failures, b.group.Thaw())
@@ -220,16 +221,16 @@ func (b *box) remove() error {
 	if b.house != nil {
 		failures = append(failures, b.house.vacate(b.group))
 	}
-	failures = append(failures, b.closeTmp())
+	failures = append(failures, d.step(PointRemoveTmp, b.closeTmp))
 	if b.group != nil {
 		ctx, cancel := context.WithTimeout(context.Background(), removeTimeout)
-		failures = append(failures, b.group.Remove(ctx))
+		failures = append(failures, d.step(PointRemoveGroup, func() error { return b.group.Remove(ctx) }))
 		cancel()
 	}
-	failures = append(failures, b.driver.state.removeSandbox(b.id))
+	failures = append(failures, d.step(PointRemoveDirectory, func() error { return d.state.removeSandbox(b.id) }), d.at(PointGone))
 	err := errors.Join(failures...)
 	if err == nil {
-		b.driver.forget(b.id, b.number)
+		d.forget(b.id, b.number)
 	}
 	close(b.destroyed)
 	return err

@@ -47,7 +47,10 @@ type Config struct {
 	// NoNetwork gives.
 	Network   sandbox.Network
 	NoNetwork string
-	Log       *slog.Logger
+	// Fault, if a test sets it, is called before each step of a sandbox's life, from several goroutines. Its error is
+	// that step's.
+	Fault func(Point) error
+	Log   *slog.Logger
 }
 
 // Error is an error of this driver that callers tell apart with errors.Is.
@@ -80,7 +83,8 @@ type Driver struct {
 	images   *image.Maker // nil where /tmp can only be a directory
 	noImages error        // why it is nil
 	disks    disks
-	network  sandbox.Network // nil is none
+	network  sandbox.Network   // nil is none
+	fault    func(Point) error // of tests
 
 	capabilities []sandbox.Capability
 
@@ -111,7 +115,7 @@ func New(config Config) (*Driver, error) {
 	}
 	d := &Driver{
 		log: config.Log, filter: seccomp.Bytes(filter), landlock: hasLandlock(), v1Only: config.CgroupV1,
-		network: config.Network,
+		network: config.Network, fault: config.Fault,
 		housing: config.Housing, boxes: map[string]*box{},
 	}
 	if d.housing != nil {

@@ -153,6 +153,7 @@ func (s *server) setup(id uint64, m *wire.Setup, fds []int) bool {
 	}
 	if errno == 0 {
 		go s.reap()
+		makeThreads()
 	}
 	s.reply(id, stage, errno, listeners)
 	closeAll(listeners)

@@ -49,6 +49,28 @@ func (s *server) spawner(m *wire.Setup, ready chan<- failure) {
 	}
 }
 
+// spareThreads is how many threads Go may want on top of those that this program's own goroutines hold: for the collector
+// and for whoever waits in a system call.
+const spareThreads = 3
+
+// makeThreads has Go make its threads while there is room for them. User code may take every process that the control
+// group has left, and Go ends a program for which it cannot make a thread.
+func makeThreads() {
+	var there, leave sync.WaitGroup
+	leave.Add(1)
+	there.Add(spareThreads)
+	for range spareThreads {
+		go func() {
+			runtime.LockOSThread()
+			defer runtime.UnlockOSThread() // the thread stays, for any goroutine
+			there.Done()
+			leave.Wait()
+		}()
+	}
+	there.Wait()
+	leave.Done()
+}
+
 // start starts a process and answers.
 func (s *server) start(id uint64, m *wire.Start, fds []int) {
 	files, ok := s.files(m, fds)
