@@ -14,6 +14,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -344,12 +345,12 @@ func TestFaults(t *testing.T) {
 				sandboxtest.CheckLeaks(t)
 				s := &stage{t: t, image: outside.image, root: outside.root, code: outside.code, state: t.TempDir()}
 				var name string
-				armed := true
+				var armed atomic.Bool
+				armed.Store(true)
 				driver := s.open(func(p Point) error {
-					if p != point || !armed {
+					if p != point || !armed.CompareAndSwap(true, false) {
 						return nil
 					}
-					armed = false
 					return kind.fault(s, name)
 				})
 				name = driver.state.name
@@ -364,10 +365,9 @@ func TestFaults(t *testing.T) {
 						t.Error(err)
 					}
 				}
-				if armed {
+				if armed.Swap(false) {
 					t.Error("the step is not reached")
 				}
-				armed = false
 				if _, err := live(ctx, driver, s.root, s.code); err != nil {
 					t.Errorf("afterwards: %v", err)
 				}
