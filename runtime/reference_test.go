@@ -67,7 +67,7 @@ func withoutOwn(transcript string) string {
 
 var (
 	otherFrames    = regexp.MustCompile(`,\\?"    at [^"]*(<runtime>|reference/|index\.mjs:\d|/var/runtime/|<anonymous>\)?)[^"/]*"`)
-	functionFrames = regexp.MustCompile(`    at [\w.]+ \(([^)]*)\)`)
+	functionFrames = regexp.MustCompile(`    at [\w.]+(?: \[as \w+\])? \(([^)]*)\)`)
 )
 
 func compareReference(t *testing.T, r *runtime.Runtime, c client) {

@@ -8,7 +8,7 @@
 const fs = require('fs');
 const { FD, Frames } = require('./frames.js');
 const { REQUEST_ID, TENANT_ID, patchConsole } = require('./console.js');
-const { loadHandler, forgetPaths, offerStreaming, isStreaming } = require('./loader.js');
+const { loadHandler, forgetPaths, offerStreaming, isStreaming, highWaterMark } = require('./loader.js');
 const { trust, trustChildren } = require('./trust.js');
 
 // What only failures need is loaded when one happens: see errors.js.
@@ -33,6 +33,32 @@ class Invocation {
     this.head = head;
     this.waitsForEmptyLoop = true;
     this.said = false;
+  }
+
+  // stream runs a handler that writes its answer bit by bit. The next event is asked for when there is nothing left to
+  // do.
+  stream(event, context) {
+    const { ResponseStream, run } = require('./streaming.js');
+    const out = this.out = new ResponseStream((...beginning) => daemon.stream(this.head, ...beginning), highWaterMark(handler));
+    const next = () => {
+      if (!this.over()) return;
+      if (this.waitsForEmptyLoop && nodeMajor < 24) whenIdle = () => daemon.ready();
+      else daemon.ready();
+    };
+    run(handler, event, out, context, (then) => { whenIdle = then; }).then(next, (err) => {
+      const body = report('Invoke Error', err);
+      this.broken(tag(body.errorType), JSON.stringify(body), next);
+    });
+  }
+
+  // broken says that the answer will not come, or not to its end.
+  broken(kind, payload, done) {
+    if (this.out && this.out.wire) {
+      this.out.fail(kind, payload, done);
+      return;
+    }
+    daemon.crash(this.head, kind, payload);
+    done();
   }
 
   // once says whether this is the first that the function says about its outcome: nothing else counts.
@@ -118,14 +144,16 @@ function parseField(text, name) {
 function contextFor(invocation) {
   const { head } = invocation;
   const { env } = process;
-  const callbacks = nodeMajor >= 24 ? {} : {
+  const waits = {
     get callbackWaitsForEmptyEventLoop() { return invocation.waitsForEmptyLoop; },
     set callbackWaitsForEmptyEventLoop(value) { invocation.waitsForEmptyLoop = value; },
+  };
+  const callbacks = {
     succeed: (result) => invocation.done(null, result),
     fail: (err) => invocation.failed(err),
     done: (err, result) => invocation.done(err, result),
   };
-  return Object.assign(callbacks, {
+  return Object.assign(nodeMajor >= 24 ? {} : waits, nodeMajor >= 24 || streaming ? {} : callbacks, {
     functionVersion: env.AWS_LAMBDA_FUNCTION_VERSION,
     functionName: env.AWS_LAMBDA_FUNCTION_NAME,
     memoryLimitInMB: env.AWS_LAMBDA_FUNCTION_MEMORY_SIZE,
@@ -152,9 +180,7 @@ function invoke(head, payload) {
     const event = JSON.parse(payload);
     const context = contextFor(invocation);
     if (streaming) {
-      require('./streaming.js').stream(handler, event, context).then(
-        (out) => invocation.over() && daemon.respond(head, out.contentType, out.payload),
-        (err) => invocation.fail(err));
+      invocation.stream(event, context);
       return;
     }
     const result = handler(event, context, (err, value) => invocation.callback(err, value));
@@ -198,8 +224,10 @@ async function begin({ handler: name, env }) {
 // crash reports an error that ends the process.
 function crash(title, err, code) {
   const body = report(title, err);
-  if (!serving || current) daemon.crash(current && current.head, tag(body.errorType), JSON.stringify(body));
-  process.exit(code);
+  const exit = () => process.exit(code);
+  if (current) current.broken(tag(body.errorType), JSON.stringify(body), exit);
+  else if (!serving) daemon.crash(null, tag(body.errorType), JSON.stringify(body));
+  if (!current) exit();
 }
 
 // framed says whether descriptor 3 leads to the daemon.
@@ -223,7 +251,7 @@ async function main() {
     if (!serving) process.exit(13);
     const idle = whenIdle;
     whenIdle = null;
-    if (idle) idle();
+    if (idle) setImmediate(idle); // there may be more to do then
   });
   begin(start).catch((err) => crash('Uncaught Exception', err, 129));
 }

@@ -9,20 +9,44 @@ const pause = new Int32Array(new SharedArrayBuffer(4));
 // gone ends the process when the daemon has let go of this environment: there is nobody to tell.
 const gone = () => process.exit(0);
 
+// tryWrite writes what a socket takes now, which may be nothing.
+function tryWrite(fd, buffer) {
+  try {
+    return fs.writeSync(fd, buffer);
+  } catch (err) {
+    if (err.code === 'EPIPE' || err.code === 'ECONNRESET') gone();
+    if (err.code !== 'EAGAIN') throw err;
+    return 0;
+  }
+}
+
 // writeAll writes a whole buffer.
 function writeAll(fd, buffer) {
-  let done = 0;
-  for (;;) {
-    try {
-      done += fs.writeSync(fd, buffer, done);
-    } catch (err) {
-      if (err.code === 'EPIPE' || err.code === 'ECONNRESET') gone();
-      if (err.code !== 'EAGAIN') throw err;
-      // The socket is full and does not block: let the other side read.
-      wait();
-    }
-    if (done >= buffer.length) return;
+  for (let done = tryWrite(fd, buffer); done < buffer.length;) {
+    const n = tryWrite(fd, buffer.subarray(done));
+    // The socket is full and does not block: let the other side read.
+    if (n === 0) wait();
+    done += n;
   }
+}
+
+// PIECE is what writeSlowly writes at a time: what it must wait for when a socket takes only a part.
+const PIECE = 16 * 1024;
+
+// writeSlowly writes a buffer in pieces, each as packed by pack, while the other side takes them, and calls done. The event
+// loop goes on between pieces. Nothing more is written once answer.over is set.
+function writeSlowly(fd, buffer, pack, answer, done) {
+  for (let begin = 0; begin < buffer.length; begin += PIECE) {
+    if (answer.over) return;
+    const packed = pack(buffer.subarray(begin, begin + PIECE));
+    const written = tryWrite(fd, packed);
+    if (written === 0) {
+      setTimeout(writeSlowly, 1, fd, buffer.subarray(begin), pack, answer, done);
+      return;
+    }
+    if (written < packed.length) writeAll(fd, packed.subarray(written));
+  }
+  done();
 }
 
 // readSome reads what there is, and waits if there is nothing. It returns 0 at the end.
@@ -43,4 +67,4 @@ function wait() {
   Atomics.wait(pause, 0, 0, 0.2);
 }
 
-module.exports = { gone, writeAll, readSome };
+module.exports = { gone, writeAll, writeSlowly, readSome };

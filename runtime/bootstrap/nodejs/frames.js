@@ -2,13 +2,24 @@
 // The conversation with the daemon in frames over descriptor 3, which the runtimeapi package describes.
 
 const fs = require('fs');
-const { gone, writeAll } = require('./descriptor.js');
+const { gone, writeAll, writeSlowly } = require('./descriptor.js');
 
 const FD = 3;
-const RESPONSE = 17, ERROR = 18, INIT_ERROR = 19, LOG = 20;
+const RESPONSE = 17, ERROR = 18, INIT_ERROR = 19, LOG = 20, STREAM = 21, CHUNK = 22, END = 23;
 const READY = 16;
 const HEADER = 5;
 const MAX_LOG_RECORD = 256 * 1024;
+
+const EMPTY = Buffer.alloc(0);
+
+// pack makes a frame of its body.
+function pack(type, body) {
+  const frame = Buffer.allocUnsafe(HEADER + body.length);
+  frame.writeUInt32BE(body.length, 0);
+  frame[4] = type;
+  body.copy(frame, HEADER);
+  return frame;
+}
 
 class Frames {
   // deliver is called with the head of each event and its payload's text.
@@ -33,11 +44,9 @@ class Frames {
     return JSON.parse(frame.toString('utf8', HEADER));
   }
 
-  // ready asks for the first event: Init is over.
+  // ready asks for an event: Init is over, or a stream's event.
   ready() {
-    const frame = Buffer.allocUnsafe(HEADER);
-    this.putReady(frame, 0);
-    writeAll(FD, frame);
+    writeAll(FD, pack(READY, EMPTY));
     this.listen();
   }
 
@@ -59,15 +68,29 @@ class Frames {
     else this.answer(INIT_ERROR, 0, kind, payload, false);
   }
 
+  // stream begins an answer that is written bit by bit. What it returns takes the rest of it, up to end or fail. Neither
+  // asks for the next event.
+  stream(head, contentType, beginning) {
+    this.answer(STREAM, head.number, contentType, beginning, false);
+    const answer = { over: false };
+    return {
+      write: (chunk, done) => writeSlowly(FD, chunk, (piece) => pack(CHUNK, piece), answer, done),
+      end: (done) => {
+        writeAll(FD, pack(END, EMPTY));
+        done();
+      },
+      fail: (kind, payload, done) => {
+        answer.over = true;
+        this.crash(head, kind, payload);
+        done();
+      },
+    };
+  }
+
   log(text) {
     const record = Buffer.from(text);
     for (let begin = 0; begin < record.length; begin += MAX_LOG_RECORD) {
-      const piece = record.subarray(begin, begin + MAX_LOG_RECORD);
-      const frame = Buffer.allocUnsafe(HEADER + piece.length);
-      frame.writeUInt32BE(piece.length, 0);
-      frame[4] = LOG;
-      piece.copy(frame, HEADER);
-      writeAll(FD, frame);
+      writeAll(FD, pack(LOG, record.subarray(begin, begin + MAX_LOG_RECORD)));
     }
   }
 

@@ -4,7 +4,7 @@
 // but the one for the next event are read, at once, as frames are.
 
 const net = require('net');
-const { gone, writeAll, readSome } = require('./descriptor.js');
+const { gone, writeAll, writeSlowly, readSome } = require('./descriptor.js');
 
 const RUNTIME = '/2018-06-01/runtime/';
 const FIELDS = {
@@ -16,6 +16,10 @@ const FIELDS = {
   'lambda-runtime-aws-tenant-id': 'tenant',
   'lambda-runtime-deadline-ms': 'deadline',
 };
+
+const ERROR_TYPE = 'Lambda-Runtime-Function-Error-Type';
+const ERROR_BODY = 'Lambda-Runtime-Function-Error-Body';
+const UNFIT = /[\0-\x1f\x7f]/; // what cannot stand in a header
 
 class RuntimeAPI {
   // address is host:port; deliver is called with the head of each event and its payload's text.
@@ -45,7 +49,7 @@ class RuntimeAPI {
     });
   }
 
-  // ready asks for the first event: Init is over.
+  // ready asks for an event: Init is over, or a stream's event.
   ready() {
     this.next();
   }
@@ -64,6 +68,34 @@ class RuntimeAPI {
     this.post(head ? `invocation/${head.id}/error` : 'init/error', 'application/json', payload, kind);
   }
 
+  // stream begins an answer that is written bit by bit. What it returns takes the rest of it, up to end or fail. Neither
+  // asks for the next event.
+  stream(head, contentType, beginning) {
+    const pack = (piece) => Buffer.concat([Buffer.from(`${piece.length.toString(16)}\r\n`), piece, Buffer.from('\r\n')]);
+    const end = (trailers, done) => {
+      writeAll(this.fd(), Buffer.from(`0\r\n${trailers}\r\n`));
+      answer.over = true;
+      // The whole answer may take its time to reach the caller, and so may the reply. A refusal comes early.
+      if (answer.refused) return done();
+      this.then = () => done();
+      this.socket.ref();
+    };
+    const answer = { over: false, refused: false };
+    this.then = () => { answer.refused = true; };
+    writeAll(this.fd(), Buffer.from(`POST ${RUNTIME}invocation/${head.id}/response HTTP/1.1\r\nHost: ${this.address}\r\n` +
+      `Content-Type: ${contentType}\r\nLambda-Runtime-Function-Response-Mode: streaming\r\n` +
+      `Transfer-Encoding: chunked\r\nTrailer: ${ERROR_TYPE}, ${ERROR_BODY}\r\n\r\n`));
+    if (beginning.length > 0) writeAll(this.fd(), pack(beginning));
+    return {
+      write: (chunk, done) => writeSlowly(this.fd(), chunk, pack, answer, done),
+      end: (done) => end('', done),
+      fail: (kind, payload, done) => {
+        const type = UNFIT.test(kind) ? 'Runtime.Unknown' : kind;
+        end(`${ERROR_TYPE}: ${type}\r\n${ERROR_BODY}: ${Buffer.from(payload).toString('base64')}\r\n`, done);
+      },
+    };
+  }
+
   // log prints one log record as one line: without frames, a carriage return is what ends a line inside it.
   log(text) {
     try {
@@ -75,20 +107,25 @@ class RuntimeAPI {
   // next asks for an event, and keeps the process alive for it.
   next() {
     writeAll(this.fd(), Buffer.from(`GET ${RUNTIME}invocation/next HTTP/1.1\r\nHost: ${this.address}\r\n\r\n`));
+    this.then = (answer) => this.event(answer);
     this.socket.ref();
   }
 
   took(n) {
     if (!this.answer.add(this.inbox.subarray(0, n))) return true;
-    const { status, fields, body } = this.answer;
+    const { answer, then } = this;
     this.answer = new Answer();
+    this.socket.unref();
+    then(answer);
+    return true;
+  }
+
+  event({ status, fields, body }) {
     if (status !== 200) process.exit(1);
     const head = {};
     for (const [name, field] of Object.entries(FIELDS)) if (name in fields) head[field] = fields[name];
     head.deadline = Number(head.deadline);
-    this.socket.unref();
     this.deliver(head, body.toString());
-    return true;
   }
 
   post(path, contentType, payload, kind) {
@@ -96,7 +133,7 @@ class RuntimeAPI {
     let head = `POST ${RUNTIME}${path} HTTP/1.1\r\nHost: ${this.address}\r\n` +
       `Content-Type: ${contentType}\r\nContent-Length: ${body.length}\r\n`;
     // What cannot stand in a header the body says alone.
-    if (kind && !/[\0-\x1f\x7f]/.test(kind)) head += `Lambda-Runtime-Function-Error-Type: ${kind}\r\n`;
+    if (kind && !UNFIT.test(kind)) head += `${ERROR_TYPE}: ${kind}\r\n`;
     writeAll(this.fd(), Buffer.concat([Buffer.from(head + '\r\n'), body]));
     const answer = new Answer();
     for (;;) {

@@ -11,6 +11,7 @@ const require_ = Module.createRequire(path.join(__dirname, 'index.mjs'));
 const typescript = parseInt(process.versions.node, 10) >= 24;
 const fault = (kind, message) => new (require('./errors.js').RuntimeError)(kind, message);
 const STREAMING = Symbol.for('aws.lambda.runtime.handler.streaming');
+const HIGH_WATER_MARK = Symbol.for('aws.lambda.runtime.handler.streaming.highWaterMark');
 
 // loadHandler returns the function that handler ("dir/module.export.path") names under root.
 async function loadHandler(root, handler) {
@@ -75,7 +76,11 @@ function forgetPaths() {
 function offerStreaming() {
   if (/^(1|true)$/.test(process.env.AWS_LAMBDA_NODEJS_NO_GLOBAL_AWSLAMBDA || '')) return;
   globalThis.awslambda = {
-    streamifyResponse: (handler, _options) => Object.assign(handler, { [STREAMING]: 'response' }),
+    streamifyResponse(handler, options) {
+      handler[STREAMING] = 'response';
+      if (options && typeof options.highWaterMark === 'number') handler[HIGH_WATER_MARK] = Math.trunc(options.highWaterMark);
+      return handler;
+    },
     get HttpResponseStream() {
       return require('./streaming.js').HttpResponseStream;
     },
@@ -89,4 +94,10 @@ function isStreaming(handler) {
   return true;
 }
 
-module.exports = { loadHandler, forgetPaths, offerStreaming, isStreaming };
+// highWaterMark is how many bytes a handler's stream keeps before it asks for patience; undefined is Node.js's own measure.
+function highWaterMark(handler) {
+  const bytes = parseInt(handler[HIGH_WATER_MARK], 10);
+  return bytes >= 0 ? bytes : undefined;
+}
+
+module.exports = { loadHandler, forgetPaths, offerStreaming, isStreaming, highWaterMark };
