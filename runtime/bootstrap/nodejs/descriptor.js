@@ -30,7 +30,7 @@ function writeAll(fd, buffer) {
   }
 }
 
-// PIECE is what writeSlowly writes at a time: what it must wait for when a socket takes only a part.
+// PIECE is what writeSlowly writes at a time: a Unix socket takes that as a whole or not at all.
 const PIECE = 16 * 1024;
 
 // writeSlowly writes a buffer in pieces, each as packed by pack, while the other side takes them, and calls done. The event

@@ -71,6 +71,8 @@ class Frames {
   // stream begins an answer that is written bit by bit. What it returns takes the rest of it, up to end or fail. Neither
   // asks for the next event.
   stream(head, contentType, beginning) {
+    if (!this.socket) this.openSocket(); // which makes the descriptor one that does not block
+    this.socket.unref();
     this.answer(STREAM, head.number, contentType, beginning, false);
     const answer = { over: false };
     return {

@@ -4,7 +4,7 @@
 // but the one for the next event are read, at once, as frames are.
 
 const net = require('net');
-const { gone, writeAll, writeSlowly, readSome } = require('./descriptor.js');
+const { gone, writeAll, readSome } = require('./descriptor.js');
 
 const RUNTIME = '/2018-06-01/runtime/';
 const FIELDS = {
@@ -72,22 +72,20 @@ class RuntimeAPI {
   // asks for the next event.
   stream(head, contentType, beginning) {
     const pack = (piece) => Buffer.concat([Buffer.from(`${piece.length.toString(16)}\r\n`), piece, Buffer.from('\r\n')]);
-    const end = (trailers, done) => {
-      writeAll(this.fd(), Buffer.from(`0\r\n${trailers}\r\n`));
-      answer.over = true;
-      // The whole answer may take its time to reach the caller, and so may the reply. A refusal comes early.
-      if (answer.refused) return done();
+    let refused = false; // a refusal comes early
+    this.then = () => { refused = true; };
+    const end = (trailers, done) => this.socket.write(`0\r\n${trailers}\r\n`, () => {
+      if (refused) return done();
+      // The whole answer may take its time to reach the caller, and so may the reply.
       this.then = () => done();
       this.socket.ref();
-    };
-    const answer = { over: false, refused: false };
-    this.then = () => { answer.refused = true; };
+    });
     writeAll(this.fd(), Buffer.from(`POST ${RUNTIME}invocation/${head.id}/response HTTP/1.1\r\nHost: ${this.address}\r\n` +
       `Content-Type: ${contentType}\r\nLambda-Runtime-Function-Response-Mode: streaming\r\n` +
       `Transfer-Encoding: chunked\r\nTrailer: ${ERROR_TYPE}, ${ERROR_BODY}\r\n\r\n`));
     if (beginning.length > 0) writeAll(this.fd(), pack(beginning));
     return {
-      write: (chunk, done) => writeSlowly(this.fd(), chunk, pack, answer, done),
+      write: (chunk, done) => this.socket.write(pack(chunk), () => done()),
       end: (done) => end('', done),
       fail: (kind, payload, done) => {
         const type = UNFIT.test(kind) ? 'Runtime.Unknown' : kind;
