@@ -18,6 +18,7 @@ import (
 	"hotaru/control"
 	"hotaru/credential"
 	"hotaru/gateway"
+	"hotaru/invoke"
 	"hotaru/metrics"
 	"hotaru/pki"
 	"hotaru/pool"
@@ -54,6 +55,7 @@ type Daemon struct {
 	lambda    *control.Lambda
 	pool      *pool.Pool
 	stock     *pool.Stock
+	invoker   *invoke.Invoker
 	metrics   *metrics.Metrics
 	// metricsURL is where metrics are read; empty where they are not.
 	metricsURL string
@@ -180,14 +182,14 @@ func (d *Daemon) openControl(ctx context.Context) (err error) {
 	maker.stock = d.stock
 	d.pool = pool.New(maker.environment, d.functions.Stale, d.config.IdleTime, d.logger)
 	d.onClose(func(context.Context) error { d.pool.Close(); return nil })
-	invoker := d.invoker()
-	d.onClose(func(ctx context.Context) error { invoker.Wait(ctx); return nil })
+	d.makeInvoker()
+	d.onClose(func(ctx context.Context) error { d.invoker.Wait(ctx); return nil })
 	d.lambda = &control.Lambda{
 		Functions: d.functions, Layers: d.layers, Packages: d.packages, Roles: roles{d.iam}, Runtimes: d.runtimes,
-		Invoker:      invoker,
+		Invoker:      d.invoker,
 		Environments: d.pool, Locations: locations{d.authority.Root}, OwnTags: &d.drivers, Logger: d.logger,
 	}
-	d.logsAPI.Deliver(logFunctions{d.functions, d.lambda.Invoker})
+	d.logsAPI.Deliver(logFunctions{d.functions, d.invoker})
 	d.onClose(func(ctx context.Context) error { d.logsAPI.Drain(ctx); return nil })
 	d.lambda.Start(ctx)
 	d.onClose(func(ctx context.Context) error { d.lambda.Close(ctx); return nil })

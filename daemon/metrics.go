@@ -24,13 +24,19 @@ func (d *Daemon) knows(id function.ID, version string) bool {
 	return !errors.As(err, &refusal) || refusal.Code != function.ErrResourceNotFound
 }
 
-// invoker is the road to code.
-func (d *Daemon) invoker() *invoke.Invoker {
-	i := &invoke.Invoker{Functions: d.functions, Environments: d.pool}
+// makeInvoker makes the road to code.
+func (d *Daemon) makeInvoker() {
+	d.invoker = &invoke.Invoker{Functions: d.functions, Environments: d.pool}
 	if d.metrics != nil {
-		i.Meter = d.metrics
+		d.invoker.Meter = d.metrics
 	}
-	return i
+}
+
+// unreserved tells of the executions without reserved concurrency; of the account and region that hotaru env prints also
+// where there are none.
+func (d *Daemon) unreserved(tell func(account, region string, executions int)) {
+	tell(d.config.Account, d.config.Region, 0)
+	d.invoker.Unreserved(tell)
 }
 
 // serveMetrics opens the listener that Prometheus reads from: one of its own, because every request on the port is
@@ -41,7 +47,7 @@ func (d *Daemon) serveMetrics() error {
 	}
 	d.metrics.Watch(metrics.Sources{
 		Environments: d.pool.Size, Blanks: d.stock.Size, LogEventsDropped: d.logs.Dropped, LogBytesPending: d.logs.Pending,
-		LogDeliveries: d.logsAPI.Deliveries,
+		LogDeliveries: d.logsAPI.Deliveries, Unreserved: d.unreserved,
 	})
 	listeners, err := listen(d.config.Metrics)
 	if err != nil {

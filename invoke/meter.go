@@ -21,6 +21,22 @@ type Counters interface {
 	Ended(outcome *environment.Outcome)
 }
 
+// Unreserved tells, for every account and region where there are some, how many events of functions without reserved
+// concurrency are being processed now.
+func (i *Invoker) Unreserved(tell func(account, region string, executions int)) {
+	running := map[holder]int{}
+	i.mu.Lock()
+	for h, u := range i.usages {
+		if h.function == "" {
+			running[h] = u.running
+		}
+	}
+	i.mu.Unlock()
+	for h, n := range running {
+		tell(h.account, h.region, n)
+	}
+}
+
 // counters are those of a version, or some that count nothing.
 func (i *Invoker) counters(v *function.Version) Counters {
 	if i.Meter == nil {

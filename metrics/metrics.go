@@ -6,6 +6,7 @@ package metrics
 import (
 	"log/slog"
 	"net/http"
+	"sync"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
@@ -75,6 +76,8 @@ type Sources struct {
 	Environments func() (idle, busy int)
 	// Blanks are the prepared sandboxes that are ready, and that are being made.
 	Blanks func() (ready, coming int)
+	// Unreserved tells how many events of functions without reserved concurrency are being processed.
+	Unreserved func(tell func(account, region string, executions int))
 	// LogEventsDropped counts log events that were lost since the start because they came too fast; LogBytesPending
 	// are those that wait to be written.
 	LogEventsDropped func() uint64
@@ -93,6 +96,12 @@ func (m *Metrics) Watch(s Sources) {
 		m.registry.MustRegister(states("hotaru_blanks",
 			"Prepared sandboxes that belong to no function yet, their interpreter started where it can be.",
 			prometheus.GaugeValue, "ready", "coming", s.Blanks))
+	}
+	if s.Unreserved != nil {
+		m.registry.MustRegister(&unreserved{read: s.Unreserved, seen: map[[2]string]int{}, desc: prometheus.NewDesc(
+			"aws_lambda_unreserved_concurrent_executions",
+			"UnreservedConcurrentExecutions: events of functions without reserved concurrency that are being processed now.",
+			[]string{"account_id", "region"}, nil)})
 	}
 	if s.LogDeliveries != nil {
 		m.registry.MustRegister(states("hotaru_log_deliveries_total", "Log events that subscription filters have brought to functions, or have given up.",
@@ -130,4 +139,29 @@ func (p *pair[N]) Collect(to chan<- prometheus.Metric) {
 	first, second := p.read()
 	to <- prometheus.MustNewConstMetric(p.desc, p.kind, float64(first), p.first)
 	to <- prometheus.MustNewConstMetric(p.desc, p.kind, float64(second), p.second)
+}
+
+// unreserved is a gauge for every account and region that has had executions.
+type unreserved struct {
+	desc *prometheus.Desc
+	read func(func(account, region string, executions int))
+
+	mu   sync.Mutex // guards what follows
+	seen map[[2]string]int
+}
+
+// Describe implements prometheus.Collector.
+func (u *unreserved) Describe(to chan<- *prometheus.Desc) { to <- u.desc }
+
+// Collect implements prometheus.Collector. Where nothing runs any more the gauge is 0 and does not end.
+func (u *unreserved) Collect(to chan<- prometheus.Metric) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	for place := range u.seen {
+		u.seen[place] = 0
+	}
+	u.read(func(account, region string, executions int) { u.seen[[2]string{account, region}] = executions })
+	for place, executions := range u.seen {
+		to <- prometheus.MustNewConstMetric(u.desc, prometheus.GaugeValue, float64(executions), place[:]...)
+	}
 }

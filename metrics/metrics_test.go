@@ -186,7 +186,13 @@ func TestCommits(t *testing.T) {
 
 func TestSources(t *testing.T) {
 	m := New(Options{})
+	running := 3
 	m.Watch(Sources{
+		Unreserved: func(tell func(string, string, int)) {
+			if running > 0 {
+				tell("000000000000", "us-east-1", running)
+			}
+		},
 		Environments: func() (int, int) { return 2, 3 }, Blanks: func() (int, int) { return 4, 5 },
 		LogEventsDropped: func() uint64 { return 6 }, LogBytesPending: func() int64 { return 7 },
 		LogDeliveries: func() (uint64, uint64) { return 8, 9 },
@@ -198,6 +204,10 @@ func TestSources(t *testing.T) {
 		`hotaru_log_deliveries_total{state="delivered"}`: "8", `hotaru_log_deliveries_total{state="lost"}`: "9",
 		"hotaru_log_events_dropped_total": "6", "hotaru_log_pending_bytes": "7",
 	})
+	const unreserved = `aws_lambda_unreserved_concurrent_executions{account_id="000000000000",region="us-east-1"}`
+	expect(t, got, map[string]string{unreserved: "3"})
+	running = 0
+	expect(t, scrape(t, m), map[string]string{unreserved: "0"})
 	if got["go_goroutines"] == "" || got["process_cpu_seconds_total"] == "" {
 		t.Error("no metrics of Go or the process")
 	}
