@@ -8,7 +8,9 @@ import (
 	"maps"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -416,4 +418,60 @@ func items(list any) (all []map[string]any) {
 func asList(v any) []any {
 	list, _ := v.([]any)
 	return list
+}
+
+// TestLayersTogether: those who publish or permit at once all do, and what they did survives a restart.
+func TestLayersTogether(t *testing.T) {
+	dir := t.TempDir()
+	here := func(c *Config) { c.DataDir = dir }
+	h := start(t, here)
+	const callers = 8
+	pack := h.layerZip(map[string]string{"f": "x"})
+	h.publish("l", map[string]string{"f": "x"})
+	numbers := make(chan int64, callers)
+	var working sync.WaitGroup
+	for i := range callers {
+		working.Go(func() {
+			out, err := h.lambda.PublishLayerVersion(t.Context(), &lambda.PublishLayerVersionInput{
+				LayerName: aws.String("l"), Content: &types.LayerVersionContentInput{ZipFile: pack}})
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			numbers <- out.Version
+			_, err = h.lambda.AddLayerVersionPermission(t.Context(), &lambda.AddLayerVersionPermissionInput{
+				LayerName: aws.String("l"), VersionNumber: aws.Int64(1), StatementId: aws.String(fmt.Sprint("s", i)),
+				Action: aws.String("lambda:GetLayerVersion"), Principal: aws.String("*")})
+			if err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	working.Wait()
+	close(numbers)
+	given := slices.Sorted(func(yield func(int64) bool) {
+		for n := range numbers {
+			if !yield(n) {
+				return
+			}
+		}
+	})
+	if diff := cmp.Diff([]int64{2, 3, 4, 5, 6, 7, 8, 9}, given); diff != "" {
+		t.Errorf("numbers: %s", diff)
+	}
+	h.call(http.MethodDelete, layers+"/l/versions/9", nil, nil)
+	if err := h.Close(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	h = start(t, here)
+	got := parsed(t, h.call(http.MethodGet, layers+"/l/versions/1/policy", nil, nil), "Policy")
+	if statements := items(got["Policy"].(map[string]any)["Statement"]); len(statements) != callers {
+		t.Errorf("%d statements after a restart, want %d", len(statements), callers)
+	}
+	if n := len(items(h.call(http.MethodGet, layers+"/l/versions", nil, nil)["LayerVersions"])); n != callers {
+		t.Errorf("%d versions after a restart, want %d", n, callers)
+	}
+	if arn := h.publish("l", map[string]string{"f": "x"}); arn != layerARN("l:10") {
+		t.Errorf("the next version is %s", arn)
+	}
 }
