@@ -33,10 +33,18 @@ type Sessions interface {
 	Session(accessKeyID string) (*credential.Session, bool)
 }
 
+// Resources knows resources' own policies. Every request asks it.
+type Resources interface {
+	// ResourcePolicy is the policy of what an ARN names; nil without one.
+	ResourcePolicy(arn string) *policy.Document
+}
+
 // Authorizer decides. It is safe for concurrent use.
 type Authorizer struct {
 	Directory Directory
 	Sessions  Sessions
+	// Resources may be nil: no resource has a policy of its own then.
+	Resources Resources
 	// Now is the clock; nil means time.Now.
 	Now func() time.Time
 }
@@ -120,7 +128,11 @@ func (a *Authorizer) decide(call *awsapi.Call, w who, q *question) policy.Decisi
 	if !w.known {
 		return policy.Decision{Kind: policy.IdentityPolicy}
 	}
-	return policy.Evaluate(w.policies, a.request(call, w, q))
+	policies := w.policies
+	if a.Resources != nil {
+		policies.Resource = a.Resources.ResourcePolicy(q.resource)
+	}
+	return policy.Evaluate(policies, a.request(call, w, q))
 }
 
 // isRoot: the root user may do everything in its own account.

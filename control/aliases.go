@@ -142,6 +142,7 @@ func (l *Lambda) DeleteAlias(ctx context.Context, in *lambda.DeleteAliasRequest)
 		}
 		h.Aliases, h.keepsRevision = maps.Clone(h.Aliases), true
 		delete(h.Aliases, value(in.Name))
+		h.dropPolicy(value(in.Name))
 		return nil, nil
 	})
 	return &lambda.DeleteAliasOutput{}, err

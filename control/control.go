@@ -98,6 +98,10 @@ func (l *Lambda) Handlers() lambda.Handlers {
 		DeleteAlias: l.DeleteAlias,
 		ListAliases: l.ListAliases,
 
+		AddPermission:    l.AddPermission,
+		RemovePermission: l.RemovePermission,
+		GetPolicy:        l.GetPolicy,
+
 		PutFunctionConcurrency:    l.PutFunctionConcurrency,
 		GetFunctionConcurrency:    l.GetFunctionConcurrency,
 		DeleteFunctionConcurrency: l.DeleteFunctionConcurrency,

@@ -35,6 +35,7 @@ type Functions struct {
 
 	recounting   sync.Mutex // held while reservations are counted anew
 	reservations atomic.Pointer[reservations]
+	policies     policies
 }
 
 // head is the part of a function that changes.
@@ -56,6 +57,8 @@ type head struct {
 	// Reserved is how many concurrent executions are kept for the function alone; nil where none are set.
 	Reserved *int             `json:"reserved,omitempty"`
 	Aliases  map[string]alias `json:"aliases,omitempty"`
+	// Policies say who may use the function, a version or an alias, by qualifier; the function's own is "".
+	Policies map[string]resourcePolicy `json:"policies,omitempty"`
 
 	revision store.Revision
 	// keepsRevision tells update that RevisionID is not about what it changes.
@@ -95,6 +98,11 @@ func OpenFunctions(ctx context.Context, state store.State, sealer Sealer) (*Func
 		return nil, fmt.Errorf("control: read versions: %w", err)
 	}
 	f.countReservations()
+	for h := range f.all() {
+		if h.Policies != nil {
+			f.compilePolicies(h.ID)
+		}
+	}
 	return f, nil
 }
 
@@ -257,6 +265,9 @@ func (f *Functions) update(ctx context.Context, id function.ID,
 			}
 			continue
 		}
+		if err == nil && (h.Policies != nil || old.Policies != nil) {
+			f.compilePolicies(id)
+		}
 		return &h, err
 	}
 }
@@ -305,6 +316,9 @@ func (f *Functions) remove(ctx context.Context, id function.ID) error {
 		err = f.heads.Wait(ctx, revision)
 		if h.Reserved != nil {
 			f.countReservations()
+		}
+		if h.Policies != nil {
+			f.compilePolicies(id)
 		}
 		return err
 	}

@@ -32,8 +32,7 @@ type layerHead struct {
 // layerVersion is a layer version with who may use it, which alone changes.
 type layerVersion struct {
 	*function.LayerVersion
-	Policy         []layerStatement `json:"policy,omitempty"`
-	PolicyRevision string           `json:"policyRevision,omitempty"`
+	Policy resourcePolicy `json:"policy"`
 
 	revision store.Revision
 }
@@ -184,7 +183,6 @@ func (l *Layers) update(ctx context.Context, id function.LayerID, number int64, 
 			return noLayerVersion(id, number)
 		}
 		v := *old
-		v.Policy = slices.Clone(old.Policy)
 		if err := change(&v); err != nil {
 			return err
 		}

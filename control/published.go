@@ -158,6 +158,7 @@ func (f *Functions) removePublished(ctx context.Context, id function.ID, number 
 		}
 		// The head changes with it, so that nobody gives the version an alias meanwhile.
 		h := *old
+		h.dropPolicy(number)
 		err = f.commit(ctx, &h, nil, store.At(old.revision),
 			store.Change{Key: versionKey(v.ID, v.UID, v.Version, v.Generation), Delete: true})
 		if conflict := (*store.ConflictError)(nil); errors.As(err, &conflict) {
@@ -168,6 +169,9 @@ func (f *Functions) removePublished(ctx context.Context, id function.ID, number 
 		}
 		if err != nil {
 			return err
+		}
+		if h.Policies != nil || old.Policies != nil {
+			f.compilePolicies(id)
 		}
 		return f.versions.Wait(ctx, h.revision)
 	}

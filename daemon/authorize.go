@@ -8,7 +8,7 @@ import (
 
 // authorizer decides by IAM's policies who may do what.
 func (d *Daemon) authorizer() *authorization.Authorizer {
-	return &authorization.Authorizer{Directory: d.iam, Sessions: d.authority}
+	return &authorization.Authorizer{Directory: d.iam, Sessions: d.authority, Resources: d.functions}
 }
 
 // authorize puts the decision before every operation of a service.

@@ -14,6 +14,7 @@ const (
 	ErrTooManyRequests       Code = "TooManyRequestsException"
 	ErrInvalidRequestContent Code = "InvalidRequestContentException"
 	ErrAccessDenied          Code = "AccessDeniedException"
+	ErrPolicyLength          Code = "PolicyLengthExceededException"
 	ErrNotImplemented        Code = "NotImplementedException"
 )
 

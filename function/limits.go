@@ -31,6 +31,9 @@ const (
 	MaxZippedBytes      = 50 << 20
 	MaxCodeStorageBytes = 75 << 30
 
+	// MaxPolicyBytes is for the policy of a function, version or alias.
+	MaxPolicyBytes = 20480
+
 	// MaxTags is how many tags a function may have.
 	MaxTags = 50
 
