@@ -3,8 +3,8 @@ package control
 import (
 	"context"
 	"encoding/json"
-	"fmt"
 	"maps"
+	"strconv"
 	"strings"
 	"sync"
 
@@ -100,7 +100,7 @@ func conditionsOf(in *lambda.AddPermissionRequest) map[string]map[string]string 
 	add("StringEquals", "lambda:EventSourceToken", in.EventSourceToken)
 	add("ArnLike", "AWS:SourceArn", in.SourceArn)
 	if in.InvokedViaFunctionUrl != nil {
-		add("Bool", "lambda:InvokedViaFunctionUrl", ptr(fmt.Sprint(*in.InvokedViaFunctionUrl)))
+		add("Bool", "lambda:InvokedViaFunctionUrl", ptr(strconv.FormatBool(*in.InvokedViaFunctionUrl)))
 	}
 	if len(conditions) == 0 {
 		return nil
