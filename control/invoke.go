@@ -42,7 +42,7 @@ func (l *Lambda) Invoke(ctx context.Context, in *lambda.InvocationRequest) (*lam
 	t.call.AnswerTraceID = result.TraceID
 	return &lambda.InvocationResponse{
 		StatusCode: ptr(int32(200)), ExecutedVersion: ptr(result.Version.Version),
-		FunctionError: some(result.FunctionError), Payload: result.Payload, LogResult: logResult(result),
+		FunctionError: some(result.FunctionError), Payload: result.Payload, LogResult: logResult(request, result),
 	}, nil
 }
 
@@ -71,9 +71,9 @@ func newInvocation(t target, payload []byte, clientContext, tenantID, logType *s
 	}, nil
 }
 
-// logResult is the tail of the log, where it was asked for.
-func logResult(r *invoke.Result) *string {
-	if r.LogTail == nil {
+// logResult is the tail of the log, where it was asked for: else the invocation may still be on its way to its end.
+func logResult(asked *invoke.Request, r *invoke.Result) *string {
+	if !asked.Tail {
 		return nil
 	}
 	return ptr(base64.StdEncoding.EncodeToString(r.LogTail))

@@ -39,10 +39,10 @@ func (l *Lambda) InvokeWithResponseStream(ctx context.Context,
 	t.call.AnswerTraceID = result.TraceID
 	out := &lambda.InvokeWithResponseStreamResponse{
 		StatusCode: ptr(int32(200)), ExecutedVersion: ptr(result.Version.Version),
-		EventStream: wholeResponse(result),
+		EventStream: wholeResponse(request, result),
 	}
 	if result.Stream != nil {
-		out.EventStream = streamedResponse(ctx, result)
+		out.EventStream = streamedResponse(ctx, request, result)
 	}
 	return out, nil
 }
@@ -54,18 +54,19 @@ func chunk(b []byte) *responseEvent {
 }
 
 // wholeResponse are the events of an answer that came whole.
-func wholeResponse(result *invoke.Result) func(func(*responseEvent, error) bool) {
+func wholeResponse(request *invoke.Request, result *invoke.Result) func(func(*responseEvent, error) bool) {
 	return func(yield func(*responseEvent, error) bool) {
 		if len(result.Payload) > 0 && result.FunctionError == "" && !yield(chunk(result.Payload), nil) {
 			return
 		}
-		yield(complete(result), nil)
+		yield(complete(request, result), nil)
 	}
 }
 
 // streamedResponse are the events of an answer that is still coming. The invocation ends with them; if nobody ever asks
 // for them, with the request.
-func streamedResponse(ctx context.Context, result *invoke.Result) func(func(*responseEvent, error) bool) {
+func streamedResponse(ctx context.Context, request *invoke.Request,
+	result *invoke.Result) func(func(*responseEvent, error) bool) {
 	abandoned := context.AfterFunc(ctx, func() { result.Complete(ctx) })
 	return func(yield func(*responseEvent, error) bool) {
 		if !abandoned() {
@@ -78,7 +79,7 @@ func streamedResponse(ctx context.Context, result *invoke.Result) func(func(*res
 		case err != nil && !errors.Is(err, invoke.ErrStreamFailed):
 			yield(nil, err)
 		default:
-			yield(complete(result), nil)
+			yield(complete(request, result), nil)
 		}
 	}
 }
@@ -104,8 +105,8 @@ func copyChunks(stream io.Reader, yield func(*responseEvent, error) bool) error 
 
 // complete is the last event. ErrorCode is the platform's error type, or "Unhandled" for what the code itself reported;
 // clients tell the two apart.
-func complete(result *invoke.Result) *responseEvent {
-	e := &lambda.InvokeWithResponseStreamCompleteEvent{LogResult: logResult(result)}
+func complete(request *invoke.Request, result *invoke.Result) *responseEvent {
+	e := &lambda.InvokeWithResponseStreamCompleteEvent{LogResult: logResult(request, result)}
 	if result.FunctionError != "" {
 		e.ErrorCode, e.ErrorDetails = &result.FunctionError, ptr(string(result.Payload))
 		for _, platform := range []string{"Runtime.", "Sandbox.", "Function.", "Extension."} {
