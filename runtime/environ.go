@@ -26,9 +26,9 @@ func ReservedVariables() []string {
 // startVariables are what an interpreter, the dynamic linker or the C library reads once, at the start of a
 // process. Those that end in * are prefixes.
 var startVariables = []string{
-	"LD_*", "GLIBC_TUNABLES", "MALLOC_*", "LANG", "LANGUAGE", "LC_*", "LOCPATH",
+	"LD_*", "GLIBC_TUNABLES", "GCONV_PATH", "MALLOC_*", "LANG", "LANGUAGE", "LC_*", "LOCPATH",
 	"PYTHON*",
-	"NODE_*", "SSL_CERT_FILE", "SSL_CERT_DIR", "OPENSSL_*", "UV_*",
+	"NODE_*", "ICU_*", "SSL_CERT_FILE", "SSL_CERT_DIR", "OPENSSL_*", "UV_*",
 	"AWS_LAMBDA_EXEC_WRAPPER",
 }
 

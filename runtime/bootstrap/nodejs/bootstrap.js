@@ -239,9 +239,17 @@ function framed() {
   }
 }
 
+// preload loads what most functions will, and the frames with the first event, in a process that is started before its
+// function is known.
+function preload() {
+  for (const name of ['net', 'http', 'https', 'crypto']) require(name);
+  daemon.eager = true;
+}
+
 async function main() {
   trust();
   daemon = framed() ? new Frames(invoke) : new (require('./http.js').RuntimeAPI)(process.env.AWS_LAMBDA_RUNTIME_API, invoke);
+  if (process.env._HANDLER === undefined) preload();
   const start = await daemon.start();
   process.on('uncaughtException', (err) => crash('Uncaught Exception', err, 129));
   process.on('unhandledRejection', (reason, promise) =>

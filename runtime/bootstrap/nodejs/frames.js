@@ -25,8 +25,9 @@ class Frames {
   // deliver is called with the head of each event and its payload's text.
   constructor(deliver) {
     this.deliver = deliver;
+    this.eager = false; // a socket costs little: what it needs is loaded
     this.events = 0;
-    this.socket = null; // descriptor 3, from the second event on
+    this.socket = null; // descriptor 3, from the second event on at the latest
     this.inbox = Buffer.allocUnsafeSlow(64 * 1024);
     this.rest = null; // the beginning of a frame's header
     this.frame = null; // a frame that does not come at once, and how much of it is there
@@ -142,10 +143,10 @@ class Frames {
   // listen waits for the next event, and keeps the process alive for it. During an invocation nothing of ours
   // does: an empty event loop means something then.
   //
-  // A socket answers fastest, but takes a while to load and set up: the first event is read without.
+  // A socket answers fastest, but takes a while to load and set up: in a cold start the first event is read without.
   listen() {
     if (this.socket) this.socket.ref();
-    else if (this.events > 0) this.openSocket();
+    else if (this.eager || this.events > 0) this.openSocket();
     else this.readFirst();
   }
 
