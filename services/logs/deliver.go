@@ -43,6 +43,7 @@ func (d *deliverer) turn(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	delivered := len(batch) > 0
 	for len(batch) > 0 {
 		var one []logstore.StoredEvent
 		one, batch = sameStream(batch)
@@ -53,11 +54,9 @@ func (d *deliverer) turn(ctx context.Context) error {
 		if err := d.deliver(ctx, event, len(one)); err != nil {
 			return err
 		}
-		if len(batch) == 0 {
-			return d.save(ctx)
-		}
 	}
-	if d.tail.Position()-d.saved.Seq >= saveRecords {
+	d.handled = d.tail.Position()
+	if delivered || d.handled-d.saved.Seq >= saveRecords {
 		return d.save(ctx)
 	}
 	return nil

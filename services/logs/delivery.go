@@ -147,6 +147,8 @@ type deliverer struct {
 
 	pattern filter.Pattern
 	tail    *logstore.Tail
+	// handled is how far everything was delivered or given up, or did not match; tail may be ahead of it.
+	handled uint64
 	// saved is the position in the store, and revision its record's.
 	saved    position
 	revision store.Revision
@@ -168,8 +170,12 @@ func (d *deliverer) run() {
 		}
 		// A disk that refuses may do so for a while.
 		if !d.complain(err) || sleep(d.ctx, longestPause) != nil {
-			return
+			break
 		}
+	}
+	// What did not match is not for a successor, whose pattern may be another.
+	if err := d.save(d.ctx); err != nil {
+		d.complain(err)
 	}
 }
 
@@ -214,16 +220,14 @@ func (d *deliverer) load(ctx context.Context) (err error) {
 		return fmt.Errorf("logs: the position at %s: %w", d.key, err)
 	}
 	d.revision = stored.Revision
-	if d.saved.Seq > last {
-		return d.save(ctx)
-	}
-	d.tail.Seek(d.saved.Seq)
-	return nil
+	d.handled = min(d.saved.Seq, last)
+	d.tail.Seek(d.handled)
+	return d.save(ctx)
 }
 
-// save makes the tail's position the one where the next deliverer begins.
+// save makes what was handled the position where the next deliverer begins.
 func (d *deliverer) save(ctx context.Context) error {
-	at := position{d.sub.ID, d.tail.Position()}
+	at := position{d.sub.ID, d.handled}
 	if at == d.saved {
 		return nil
 	}

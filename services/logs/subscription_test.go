@@ -308,6 +308,41 @@ func TestDeliveryAfterRestart(t *testing.T) {
 	same(t, "after a power failure", "f s: fourth", h.sink.next().texts())
 }
 
+// TestSkippedIsHandled: what did not match does not come back when the filter goes on with another pattern.
+func TestSkippedIsHandled(t *testing.T) {
+	dir := t.TempDir()
+	h := newHouse(t, dir, logstore.Options{})
+	h.createGroup("g")
+	h.createStream("g", "s")
+	h.subscribe("g", "all", "", "f")
+	h.subscribe("g", "errors", "ERROR", "f")
+	for round := 0; ; round++ {
+		h.put("g", "s", int64(round), "quiet")
+		same(t, "of all", "f s: quiet", h.sink.next().texts())
+		h.service.Drain(t.Context())
+		var positions []string
+		for r, err := range h.state.List(t.Context(), store.NewPrefix("logposition"), "") {
+			if err != nil {
+				t.Fatal(err)
+			}
+			var p struct{ Seq uint64 }
+			if err := json.Unmarshal(r.Value, &p); err != nil {
+				t.Fatal(err)
+			}
+			positions = append(positions, fmt.Sprint(p.Seq))
+		}
+		if len(positions) == 2 && positions[0] == positions[1] {
+			return
+		}
+		if round > 20 {
+			t.Fatalf("the positions are %q", positions)
+		}
+		// It was stopped before it had looked.
+		h.close()
+		h = newHouse(t, dir, logstore.Options{})
+	}
+}
+
 // TestDeliveryOfMuch: many events make few deliveries of a bounded size, with each event once and in order.
 func TestDeliveryOfMuch(t *testing.T) {
 	h := newHouse(t, t.TempDir(), logstore.Options{})
