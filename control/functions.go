@@ -239,9 +239,10 @@ var errUnchanged = errors.New("control: unchanged")
 
 // update changes a function's head by change, which may return new versions to store with it, and may be
 // called again when somebody else changed the function meanwhile. Versions that nothing refers to any more
-// are deleted in the same commit.
+// are deleted in the same commit. A caller that goes away leaves nothing half done: what is in memory besides follows.
 func (f *Functions) update(ctx context.Context, id function.ID,
 	change func(h *head) ([]*function.Version, error)) (*head, error) {
+	ctx = context.WithoutCancel(ctx)
 	for {
 		old, err := f.head(id)
 		if err != nil {
@@ -290,6 +291,7 @@ func (f *Functions) dropped(old, h *head) []store.Change {
 
 // remove deletes a function with all its versions.
 func (f *Functions) remove(ctx context.Context, id function.ID) error {
+	ctx = context.WithoutCancel(ctx) // as update
 	for {
 		h, err := f.head(id)
 		if err != nil {
@@ -313,7 +315,7 @@ func (f *Functions) remove(ctx context.Context, id function.ID) error {
 		if err != nil {
 			return fmt.Errorf("control: delete function: %w", err)
 		}
-		err = f.heads.Wait(ctx, revision)
+		err = errors.Join(f.heads.Wait(ctx, revision), f.versions.Wait(ctx, revision))
 		if h.Reserved != nil {
 			f.countReservations()
 		}

@@ -140,6 +140,7 @@ func (f *Functions) unchanged(ctx context.Context, h *head, latest *function.Ver
 
 // removePublished deletes a published version if it is there and no alias needs it.
 func (f *Functions) removePublished(ctx context.Context, id function.ID, number string) error {
+	ctx = context.WithoutCancel(ctx) // as update
 	for {
 		old, err := f.head(id)
 		if err != nil {
