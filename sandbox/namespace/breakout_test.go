@@ -3,6 +3,7 @@
 package namespace_test
 
 import (
+	"bufio"
 	_ "embed"
 	"encoding/json"
 	"errors"
@@ -55,14 +56,15 @@ func TestBreakOut(t *testing.T) {
 	state := t.TempDir()
 	driver := openDriver(t, namespace.Config{StateDir: state})
 	root := sandboxtest.Root(t)
-	other, err := driver.Create(t.Context(), sandbox.Spec{ID: "other", Root: root})
+	other, err := driver.Create(t.Context(), sandbox.Spec{ID: "other", Root: root, Listen: []string{"127.0.0.1:9001"}})
 	if err != nil {
 		t.Fatal(err)
 	}
-	runShell(t, other, "echo secret >/tmp/theirs; chmod 644 /tmp/theirs")
+	startNeighbour(t, other)
 	setuid := setuidPrograms(t)
 	box, err := driver.Create(t.Context(), sandbox.Spec{
 		ID: "attacker", Root: root, Binds: []sandbox.Bind{{Source: setuid, Target: "/opt"}},
+		Limits: sandbox.Limits{MemoryBytes: 256 << 20, TmpBytes: 16 << 20},
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -111,6 +113,31 @@ func ask(t *testing.T, box sandbox.Sandbox, all []probe, facts hostFacts) []stri
 		t.Fatalf("%v: %s", err, out)
 	}
 	return said
+}
+
+// startNeighbour starts what the probes may not reach, and waits until it is there.
+func startNeighbour(t *testing.T, box sandbox.Sandbox) {
+	t.Helper()
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	_, err = box.Start(t.Context(), sandbox.Command{
+		Path: "/usr/bin/python3", Args: []string{"python3", "-I", "-S", "-c", tenant}, Dir: "/tmp", Stdout: w, Stderr: w,
+	})
+	w.Close()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := r.SetReadDeadline(time.Now().Add(time.Minute)); err != nil {
+		t.Fatal(err)
+	}
+	said, err := bufio.NewReader(r).ReadString('\n')
+	if said != "ready\n" {
+		rest, _ := io.ReadAll(r)
+		t.Fatalf("the neighbour says %q, %v, %s", said, err, rest)
+	}
 }
 
 // runIn runs a command to its end and returns its output.
@@ -263,6 +290,8 @@ func callNumbers() map[string]int {
 		"reboot": unix.SYS_REBOOT, "request_key": unix.SYS_REQUEST_KEY, "sethostname": unix.SYS_SETHOSTNAME, "setns": unix.SYS_SETNS,
 		"settimeofday": unix.SYS_SETTIMEOFDAY, "swapon": unix.SYS_SWAPON, "syslog": unix.SYS_SYSLOG, "tgkill": unix.SYS_TGKILL,
 		"tkill": unix.SYS_TKILL, "umount2": unix.SYS_UMOUNT2, "unshare": unix.SYS_UNSHARE, "userfaultfd": unix.SYS_USERFAULTFD,
-		"vhangup": unix.SYS_VHANGUP, "getpid": unix.SYS_GETPID,
+		"vhangup": unix.SYS_VHANGUP,
+		"sync":    unix.SYS_SYNC, "syncfs": unix.SYS_SYNCFS, "io_uring_enter": unix.SYS_IO_URING_ENTER, "io_uring_register": unix.SYS_IO_URING_REGISTER,
+		"get_robust_list": unix.SYS_GET_ROBUST_LIST, "rt_sigqueueinfo": unix.SYS_RT_SIGQUEUEINFO, "pidfd_send_signal": unix.SYS_PIDFD_SEND_SIGNAL, "getpid": unix.SYS_GETPID,
 	}
 }

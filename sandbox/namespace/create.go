@@ -191,6 +191,9 @@ func (d *Driver) setupOf(spec *sandbox.Spec) wire.Setup {
 	if m.OpenFiles == 0 {
 		m.OpenFiles = defaultOpenFiles
 	}
+	// The user reaches this limit before the control group's, which has room for stage-1's threads as well. It cannot be
+	// changed later, so a lower one is the control group's alone.
+	m.Processes = uint64(max(spec.Limits.PIDs, defaultPIDs))
 	return m
 }
 

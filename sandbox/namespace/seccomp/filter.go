@@ -95,6 +95,9 @@ func conditional() map[uint32]code {
 	// getaddrinfo and getifaddrs ask the kernel for the addresses.
 	netlink := join(arg(2), branch(opJEQ, unix.NETLINK_ROUTE, allow, ret(Errno(uint16(unix.EPROTONOSUPPORT)))))
 	return map[uint32]code{
+		// To write out everything is to have the host's disks flushed, for all and as often as one likes. They say that
+		// it is done: nothing inside outlives the machine.
+		unix.SYS_SYNC: ret(Errno(0)), unix.SYS_SYNCFS: ret(Errno(0)),
 		unix.SYS_CLONE: join(arg(0), branch(opJSet, cloneNamespaces, denied, allow)),
 		// Pushing characters into a terminal's input, and the console's copy and paste.
 		unix.SYS_IOCTL:       join(arg(1), in([]uint32{unix.TIOCSTI, unix.TIOCLINUX}, denied, allow)),

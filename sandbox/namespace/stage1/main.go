@@ -197,7 +197,7 @@ func (s *server) build(m *wire.Setup, fds []int) (string, syscall.Errno) {
 	for _, limit := range []struct {
 		resource int
 		most     uint64
-	}{{unix.RLIMIT_CORE, 0}, {unix.RLIMIT_MEMLOCK, 64 << 10}, {unix.RLIMIT_NOFILE, m.OpenFiles}} {
+	}{{unix.RLIMIT_CORE, 0}, {unix.RLIMIT_MEMLOCK, 64 << 10}, {unix.RLIMIT_NOFILE, m.OpenFiles}, {unix.RLIMIT_NPROC, m.Processes}} {
 		// syscall's, not unix's: it also tells the Go runtime not to restore the old limit in children.
 		if err := syscall.Setrlimit(limit.resource, &syscall.Rlimit{Cur: limit.most, Max: limit.most}); err != nil {
 			return "rlimit", errnoOf(err)

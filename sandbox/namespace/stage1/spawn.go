@@ -78,15 +78,31 @@ func (s *server) start(id uint64, m *wire.Start, fds []int) {
 		s.reply(id, "descriptors", unix.EBADMSG, nil)
 		return
 	}
-	var dir unix.Stat_t
-	if err := unix.Stat(m.Dir, &dir); err != nil || dir.Mode&unix.S_IFMT != unix.S_IFDIR {
+	if resolve(m.Dir, unix.O_DIRECTORY) != 0 {
 		s.reply(id, "directory", unix.ENOTDIR, nil)
+		return
+	}
+	if resolve(m.Path, 0) == unix.ELOOP {
+		s.reply(id, "exec", unix.ELOOP, nil)
 		return
 	}
 	done := make(chan failure)
 	s.spawns <- func() { done <- s.fork(id, m, files) }
 	failed := <-done
 	s.reply(id, failed.stage, failed.errno, nil)
+}
+
+// resolve looks for a path that may come from a stranger's image. Links of the kind of /proc/self/fd would lead into this
+// process's own descriptors and program: ELOOP.
+func resolve(path string, flags uint64) syscall.Errno {
+	fd, err := unix.Openat2(unix.AT_FDCWD, path, &unix.OpenHow{
+		Flags: unix.O_PATH | unix.O_CLOEXEC | flags, Resolve: unix.RESOLVE_NO_MAGICLINKS,
+	})
+	if err != nil {
+		return errnoOf(err)
+	}
+	_ = unix.Close(fd)
+	return 0
 }
 
 func (s *server) files(m *wire.Start, fds []int) ([]uintptr, bool) {

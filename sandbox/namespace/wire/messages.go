@@ -37,6 +37,7 @@ func (m *Setup) Encode(id uint64) []byte {
 		e.bool(address.Packet)
 	}
 	e.uint(m.OpenFiles)
+	e.uint(m.Processes)
 	e.uint(uint64(m.UID))
 	e.uint(uint64(m.GID))
 	e.string(string(m.Filter))
@@ -63,6 +64,7 @@ func (m *Setup) Decode(fields []byte) error {
 		m.Listen = append(m.Listen, address)
 	}
 	m.OpenFiles = d.uint(math.MaxUint64)
+	m.Processes = d.uint(math.MaxUint64)
 	m.UID = uint32(d.uint(math.MaxUint32))
 	m.GID = uint32(d.uint(math.MaxUint32))
 	m.Filter = []byte(d.string())

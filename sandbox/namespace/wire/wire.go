@@ -65,6 +65,7 @@ type Setup struct {
 	Mounts    []string // targets, absolute, in mounting order
 	Listen    []Address
 	OpenFiles uint64
+	Processes uint64 // of the user, threads included
 	UID, GID  uint32 // the user of every process, as seen inside
 	Filter    []byte // the seccomp program: struct sock_filter, native byte order
 	Landlock  bool

@@ -20,7 +20,7 @@ func examples() map[Type]fields {
 	return map[Type]fields{
 		TypeSetup: &Setup{
 			Hostname: "h", Mounts: []string{"/usr", "/tmp"}, Listen: []Address{{IP: "\x7f\x00\x00\x01", Port: 9001}, {IP: "\x7f\x00\x00\x01", Port: 53, Packet: true}},
-			OpenFiles: 1024, UID: 993, GID: 990, Filter: []byte{1, 2, 3, 4, 5, 6, 7, 8}, Landlock: true, Housed: true,
+			OpenFiles: 1024, Processes: 1025, UID: 993, GID: 990, Filter: []byte{1, 2, 3, 4, 5, 6, 7, 8}, Landlock: true, Housed: true,
 		},
 		TypeStart: &Start{
 			Path: "/bin/sh", Dir: "/", Args: []string{"sh", ""}, Env: []string{"A=b"}, HasStdout: true, HasStderr: true, FilesCount: 2,
