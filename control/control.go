@@ -44,7 +44,8 @@ type Invoker interface {
 
 // Environments are told when a function changes.
 type Environments interface {
-	// Retire ends the execution environments whose version is no longer served.
+	// Retire ends the execution environments whose version is no longer served, or that are not what the function's
+	// tags choose.
 	Retire(id function.ID)
 }
 

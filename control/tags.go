@@ -100,6 +100,9 @@ func (l *Lambda) tag(ctx context.Context, id function.ID, change func(tags map[s
 		h.Tags = tags
 		return nil, nil
 	})
+	if err == nil {
+		l.Environments.Retire(id) // tags may choose how they are made
+	}
 	return err
 }
 

@@ -52,6 +52,16 @@ type Config struct {
 	// DiskBandwidth is how many bytes a second one environment may read from disks, and how many it may write.
 	// Default: 256 MiB. Negative: as many as the disk gives.
 	DiskBandwidth int64
+	// Egress is how far functions' networks reach: "internet", or "none" for their own loopback. A function's tag can
+	// choose less. Default: internet.
+	Egress string
+	// EgressDenied are networks, ADDRESS/BITS or ADDRESS, that functions cannot reach, beside those that they never can.
+	EgressDenied []string
+	// EgressBandwidth is how many bytes a second one environment may send to the outside, and how many it may receive.
+	// Default: 75 MB (600 Mbit). Negative: as many as the network gives.
+	EgressBandwidth int64
+	// ResolvConf names the resolvers of names outside. Default: /etc/resolv.conf.
+	ResolvConf string
 	// AWSNames says who answers to AWS's names inside environments: "hotaru", or "real" for whoever does outside.
 	// Default: hotaru.
 	AWSNames string
@@ -86,6 +96,8 @@ const (
 	DefaultAccount       = "000000000000"
 	DefaultRegion        = "us-east-1"
 	DefaultDiskBandwidth = 256 << 20
+	// DefaultEgressBandwidth is what is observed of Lambda's functions, 600 Mbit/s.
+	DefaultEgressBandwidth = 75e6
 	// Partition is the only one there is here.
 	Partition = "aws"
 )
@@ -106,6 +118,12 @@ func (c Config) withDefaults() Config {
 		c.DiskBandwidth = DefaultDiskBandwidth
 	}
 	c.DiskBandwidth = max(c.DiskBandwidth, 0)
+	set(&c.Egress, "internet")
+	set(&c.ResolvConf, "/etc/resolv.conf")
+	if c.EgressBandwidth == 0 {
+		c.EgressBandwidth = DefaultEgressBandwidth
+	}
+	c.EgressBandwidth = max(c.EgressBandwidth, 0)
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}

@@ -63,7 +63,12 @@ type Daemon struct {
 	inside     *http.Server
 	ca         *pki.CA
 	loopback   *loopback
-	endpoint   Endpoint
+	// network is the way to the outside, nil where there is none for the reason noNetwork; egress is the same for
+	// functions.
+	network   sandbox.Network
+	noNetwork string
+	egress    sandbox.Egress
+	endpoint  Endpoint
 
 	failOnce sync.Once
 	failed   chan struct{}
@@ -175,19 +180,20 @@ func (d *Daemon) openControl(ctx context.Context) (err error) {
 
 	maker := &maker{
 		drivers: &d.drivers, tags: d.functions.Tags, runtimes: d.runtimes, packages: d.packages, authority: d.authority, role: d.iam.Role, logs: d.logs,
-		loopback: d.loopback, diskBandwidth: d.config.DiskBandwidth, logger: d.logger,
+		loopback: d.loopback, diskBandwidth: d.config.DiskBandwidth, netBandwidth: d.config.EgressBandwidth, egress: d.egress,
+		logger: d.logger,
 	}
 	d.stock = pool.NewStock(maker.blank, pool.StockLimits{Ready: d.config.ReadyBlanks, IdleTime: d.config.IdleTime}, d.logger)
 	d.onClose(func(context.Context) error { d.stock.Close(); return nil })
 	maker.stock = d.stock
-	d.pool = pool.New(maker.environment, d.functions.Stale, d.config.IdleTime, d.logger)
+	d.pool = pool.New(maker.environment, maker.stale(d.functions.Stale), d.config.IdleTime, d.logger)
 	d.onClose(func(context.Context) error { d.pool.Close(); return nil })
 	d.makeInvoker()
 	d.onClose(func(ctx context.Context) error { d.invoker.Wait(ctx); return nil })
 	d.lambda = &control.Lambda{
 		Functions: d.functions, Layers: d.layers, Packages: d.packages, Roles: roles{d.iam}, Runtimes: d.runtimes,
 		Invoker:      d.invoker,
-		Environments: d.pool, Locations: locations{d.authority.Root}, OwnTags: &d.drivers, Logger: d.logger,
+		Environments: d.pool, Locations: locations{d.authority.Root}, OwnTags: ownTags{&d.drivers}, Logger: d.logger,
 	}
 	d.logsAPI.Deliver(logFunctions{d.functions, d.invoker})
 	d.onClose(func(ctx context.Context) error { d.logsAPI.Drain(ctx); return nil })

@@ -82,10 +82,13 @@ func (d *Daemon) openDriver(name string) (sandbox.Driver, error) {
 	var err error
 	switch name {
 	case "namespace":
-		driver, err = namespace.New(namespace.Config{StateDir: dir, DiskReserve: d.config.DiskReserve, Log: d.logger})
+		driver, err = namespace.New(namespace.Config{
+			StateDir: dir, DiskReserve: d.config.DiskReserve, Network: d.network, NoNetwork: d.noNetwork, Log: d.logger,
+		})
 	case "oci":
 		driver, err = oci.New(oci.Config{
 			StateDir: dir, Runtime: d.config.OCIRuntime, SearchPath: d.config.SearchPath, DiskReserve: d.config.DiskReserve, Log: d.logger,
+			Network: d.network, NoNetwork: d.noNetwork,
 		})
 	case "process":
 		return process.New(d.logger), nil
@@ -147,9 +150,15 @@ func (d *drivers) choose(id function.ID, tags map[string]string) (string, error)
 		strings.Join(slices.Compact(slices.Sorted(slices.Values(append([]string{usual}, d.allowed...)))), " or "), name)
 }
 
+// ownTags says what the tags may be that choose how functions run.
+type ownTags struct{ drivers *drivers }
+
 // CheckTag implements control.OwnTags.
-func (d *drivers) CheckTag(id function.ID, key, value string) error {
-	_, err := d.choose(id, map[string]string{key: value})
+func (o ownTags) CheckTag(id function.ID, key, value string) error {
+	if key == function.EgressTag {
+		return checkEgress(value)
+	}
+	_, err := o.drivers.choose(id, map[string]string{key: value})
 	return err
 }
 

@@ -39,9 +39,11 @@ type maker struct {
 	logs     *logstore.Store
 	loopback *loopback
 	stock    *pool.Stock
-	// diskBandwidth is every environment's, in bytes per second.
-	diskBandwidth int64
-	logger        *slog.Logger
+	// diskBandwidth and netBandwidth are every environment's, in bytes per second.
+	diskBandwidth, netBandwidth int64
+	// egress is the most that a function can choose.
+	egress sandbox.Egress
+	logger *slog.Logger
 }
 
 // environment makes one for a version: out of a blank that is ready, or from scratch.
@@ -120,7 +122,9 @@ func (m *maker) blankConfig(kind pool.Kind, program runtime.Program, code []sand
 	streams, packets := m.loopback.listen(driver)
 	return environment.BlankConfig{
 		ID: newSandboxID(), Driver: driver, Program: program, Binds: code, MemoryMB: kind.MemoryMB,
-		EphemeralStorageMB: kind.EphemeralStorageMB, DiskBandwidth: m.diskBandwidth, Listen: streams, ListenPacket: packets, Serve: m.loopback.serve,
+		EphemeralStorageMB: kind.EphemeralStorageMB, DiskBandwidth: m.diskBandwidth, Egress: kind.Egress,
+		NetBandwidth: m.netBandwidth, Listen: streams, ListenPacket: packets,
+		Serve: func(sb sandbox.Sandbox) []string { return m.loopback.serve(sb, kind.Egress) },
 	}
 }
 
@@ -140,7 +144,10 @@ func (m *maker) kindOf(v *function.Version) (pool.Kind, error) {
 	if err != nil {
 		return pool.Kind{}, fmt.Errorf("daemon: sandbox of %s: %w", v.ARN(), err)
 	}
-	return pool.Kind{Driver: driver, Runtime: v.Runtime, MemoryMB: v.MemoryMB, EphemeralStorageMB: v.EphemeralStorageMB}, nil
+	return pool.Kind{
+		Driver: driver, Runtime: v.Runtime, MemoryMB: v.MemoryMB, EphemeralStorageMB: v.EphemeralStorageMB,
+		Egress: m.egressOf(tags),
+	}, nil
 }
 
 // anyBlankServes says whether a version can be served by an interpreter that was started before the version was

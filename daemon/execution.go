@@ -30,6 +30,9 @@ func (d *Daemon) openExecution(ctx context.Context) (err error) {
 	}
 	// Before the drivers: what serves sandboxes ends with them.
 	d.onClose(func(context.Context) error { d.loopback.serving.Wait(); return nil })
+	if err := d.openNetwork(); err != nil {
+		return err
+	}
 	if err := d.openDrivers(ctx); err != nil {
 		return err
 	}

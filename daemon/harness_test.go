@@ -54,7 +54,7 @@ func start(t *testing.T, change ...func(*Config)) *harness {
 		t.Skip("isolation takes root")
 	}
 	config := Config{
-		DataDir: t.TempDir(), Listen: "localhost:0",
+		DataDir: t.TempDir(), Listen: "localhost:0", Egress: "none",
 		SearchPath: filepath.SplitList(os.Getenv("PATH")), HomeDirs: []string{os.Getenv("HOME")},
 		Logger: slog.New(slog.NewTextHandler(&testLog{t: t}, nil)),
 	}

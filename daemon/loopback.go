@@ -30,7 +30,9 @@ const insideConnections = 1024
 type loopback struct {
 	aws *http.Server
 	// tls is what AWS's names show; nil where they are not answered.
-	tls     *tls.Config
+	tls *tls.Config
+	// outside answers to the names that are neither AWS's nor the environment's, where that has a way to the outside.
+	outside *names.Forwarder
 	serving sync.WaitGroup
 }
 
@@ -51,7 +53,7 @@ func (l *loopback) listen(driver sandbox.Driver) (streams, packets []string) {
 }
 
 // serve serves a sandbox until it is destroyed, and returns the variables that tell its code where.
-func (l *loopback) serve(sb sandbox.Sandbox) []string {
+func (l *loopback) serve(sb sandbox.Sandbox, egress sandbox.Egress) []string {
 	hostNetwork := sb.PacketConn(dnsAddress) == nil
 	// What code does with its connections is no news for the daemon's log, which it could fill.
 	port := gateway.NewPort(l.tls, gateway.Limits{Connections: insideConnections}, slog.New(slog.DiscardHandler))
@@ -61,6 +63,9 @@ func (l *loopback) serve(sb sandbox.Sandbox) []string {
 	}
 	if !hostNetwork {
 		zone := &names.Zone{AWS: l.tls != nil, Own: []string{sb.ID(), "sandbox.localdomain", "sandbox"}}
+		if egress != sandbox.EgressNone {
+			zone.Upstream = l.outside
+		}
 		l.serving.Go(func() { names.Serve(zone, sb.PacketConn(dnsAddress), sb.Listener(dnsAddress)) })
 	}
 	return []string{"AWS_ENDPOINT_URL=http://" + sb.Listener(awsAddress).Addr().String()}

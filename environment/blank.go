@@ -37,6 +37,10 @@ type BlankConfig struct {
 	MemoryMB, EphemeralStorageMB int
 	// DiskBandwidth is how many bytes a second may be read from disks, and how many written; 0 is no limit.
 	DiskBandwidth int64
+	// Egress is how far the network reaches, NetBandwidth how many bytes a second may be sent there, and how many
+	// received; 0 is no limit.
+	Egress       sandbox.Egress
+	NetBandwidth int64
 	// Listen and ListenPacket are the sandbox's addresses that Serve serves, beside RuntimeAPIAddress.
 	Listen, ListenPacket []string
 	// Serve serves what code finds inside, on those addresses, until the sandbox is destroyed, and returns the
@@ -55,6 +59,7 @@ func NewBlank(ctx context.Context, cfg BlankConfig) (*Blank, error) {
 	sb, err := cfg.Driver.Create(ctx, sandbox.Spec{
 		ID: cfg.ID, Root: cfg.Program.Root, Binds: cfg.Binds, Limits: cfg.limits(),
 		Listen: append([]string{RuntimeAPIAddress}, cfg.Listen...), ListenPacket: cfg.ListenPacket,
+		Egress: cfg.Egress,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("environment: create sandbox: %w", err)
@@ -74,6 +79,7 @@ func NewBlank(ctx context.Context, cfg BlankConfig) (*Blank, error) {
 func (c *BlankConfig) limits() sandbox.Limits {
 	return sandbox.Limits{
 		MemoryBytes: int64(c.MemoryMB) << 20, TmpBytes: int64(c.EphemeralStorageMB) << 20, DiskBytesPerSecond: c.DiskBandwidth,
+		NetBytesPerSecond: c.NetBandwidth,
 	}
 }
 

@@ -74,6 +74,9 @@ func (e *Environment) Age() time.Duration { return time.Since(e.created) }
 // Version is the function version that the environment serves.
 func (e *Environment) Version() *function.Version { return e.cfg.Version }
 
+// Egress is how far the environment's network reaches.
+func (e *Environment) Egress() sandbox.Egress { return e.blank.Egress }
+
 // Close ends the environment, after its Shutdown phase if it is idle, and frees everything. It waits for an invocation
 // that is under way to be cut off.
 func (e *Environment) Close(ctx context.Context) error {

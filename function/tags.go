@@ -8,10 +8,19 @@ const (
 	tagPrefix = "hotaru:"
 	// SandboxTag names the sandbox driver of a function's environments.
 	SandboxTag = tagPrefix + "sandbox"
+	// EgressTag says how far a function's network reaches: EgressInternet or EgressNone. Without it, as far as the
+	// installation lets it.
+	EgressTag = tagPrefix + "egress"
+)
+
+// The values of EgressTag.
+const (
+	EgressInternet = "internet"
+	EgressNone     = "none"
 )
 
 // IsOwnTag says whether a tag's key is, or pretends to be, one that Hotaru reads; known says that it is one.
 func IsOwnTag(key string) (own, known bool) {
 	own = len(key) >= len(tagPrefix) && strings.EqualFold(key[:len(tagPrefix)], tagPrefix)
-	return own, own && key == SandboxTag
+	return own, key == SandboxTag || key == EgressTag
 }

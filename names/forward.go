@@ -25,7 +25,7 @@ const (
 
 // Forwarder asks resolvers. It is shared by all environments and safe for concurrent use.
 type Forwarder struct {
-	servers []netip.AddrPort
+	servers func() []netip.AddrPort
 	timeout time.Duration
 	// busy holds a token for each question on its way.
 	busy chan struct{}
@@ -45,6 +45,12 @@ func NewForwarder(servers []netip.AddrPort, options ForwarderOptions) *Forwarder
 	if len(servers) == 0 {
 		return nil
 	}
+	return NewFollowingForwarder(func() []netip.AddrPort { return servers }, options)
+}
+
+// NewFollowingForwarder asks the servers that there are at the moment of the question; while there are none, every
+// question fails (SERVFAIL). The function must answer at once.
+func NewFollowingForwarder(servers func() []netip.AddrPort, options ForwarderOptions) *Forwarder {
 	if options.Timeout <= 0 {
 		options.Timeout = defaultTimeout
 	}
@@ -66,8 +72,9 @@ func (f *Forwarder) answer(ctx context.Context, q *query) []byte {
 		return failed
 	}
 	var refused []byte // better than nothing: what a server said that does not know either
+	servers := f.servers()
 	for range rounds {
-		for _, server := range f.servers {
+		for _, server := range servers {
 			answer, err := f.exchange(ctx, server, q)
 			if ctx.Err() != nil {
 				return failed

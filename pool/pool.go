@@ -32,9 +32,9 @@ var ErrClosed = errors.New("pool: closed")
 // Maker makes an environment for a version. Nothing of the function runs in it yet.
 type Maker func(ctx context.Context, v *function.Version) (*environment.Environment, error)
 
-// Stale says whether a version is no longer the one that its function serves, so that its environments must not
-// take another event. It is asked at every Release and must answer at once.
-type Stale func(v *function.Version) bool
+// Stale says whether an environment's version is no longer the one that its function serves, or the environment not what
+// its function chooses, so that it must not take another event. It is asked at every Release and must answer at once.
+type Stale func(env *environment.Environment) bool
 
 // Pool is safe for concurrent use. Lock order: mu is never held while an environment is made or closed.
 type Pool struct {
@@ -189,7 +189,7 @@ func (p *Pool) Release(env *environment.Environment) {
 			delete(p.soon, key)
 		}
 	}
-	if p.closed || !env.Alive() || env.Age() > maxAge || p.stale(env.Version()) {
+	if p.closed || !env.Alive() || env.Age() > maxAge || p.stale(env) {
 		p.closeLocked(env)
 		return
 	}
@@ -202,19 +202,25 @@ func (p *Pool) Release(env *environment.Environment) {
 	p.idle[key] = append(p.idle[key], idleEnvironment{env, time.Now()})
 }
 
-// Retire closes a function's idle environments whose version is stale. Those at work follow when they are
-// given back.
+// Retire closes a function's idle environments that are stale. Those at work follow when they are given back.
 func (p *Pool) Retire(id function.ID) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for key, waiting := range p.idle {
-		if key.ID != id || !p.stale(waiting[0].Version()) {
+		if key.ID != id {
 			continue
 		}
+		var fresh []idleEnvironment
 		for _, env := range waiting {
-			p.closeLocked(env.Environment)
+			if p.stale(env.Environment) {
+				p.closeLocked(env.Environment)
+			} else {
+				fresh = append(fresh, env)
+			}
 		}
-		delete(p.idle, key)
+		if p.idle[key] = fresh; len(fresh) == 0 {
+			delete(p.idle, key)
+		}
 	}
 }
 

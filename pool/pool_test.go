@@ -34,10 +34,10 @@ type fixture struct {
 func newFixture(t *testing.T, idleTime time.Duration) *fixture {
 	t.Helper()
 	f := &fixture{driver: &environmenttest.Driver{Run: environmenttest.Echo}, stale: map[int]bool{}}
-	f.Pool = New(f.make, func(v *function.Version) bool {
+	f.Pool = New(f.make, func(env *environment.Environment) bool {
 		f.mu.Lock()
 		defer f.mu.Unlock()
-		return f.stale[v.Generation]
+		return f.stale[env.Version().Generation]
 	}, idleTime, slog.New(slog.DiscardHandler))
 	t.Cleanup(f.Close)
 	return f

@@ -7,15 +7,18 @@ import (
 	"time"
 
 	"hotaru/environment"
+	"hotaru/sandbox"
 )
 
-// Kind says which functions a blank can serve: those of one runtime and one size, in the sandboxes of one driver. The
-// memory counts, because an interpreter's heap limit is fixed at its start.
+// Kind says which functions a blank can serve: those of one runtime, one size and one network, in the sandboxes of one
+// driver. The memory counts, because an interpreter's heap limit is fixed at its start.
 type Kind struct {
 	Driver             string
 	Runtime            string
 	MemoryMB           int
 	EphemeralStorageMB int
+	// Egress is how far the network reaches: interfaces are made with the sandbox.
+	Egress sandbox.Egress
 }
 
 // BlankMaker makes a blank of a kind, its runtime started where that can be.

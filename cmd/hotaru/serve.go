@@ -36,6 +36,9 @@ type serveCommand struct {
 	OCIRuntime             string            `help:"The OCI runtime of --sandbox=oci: runc, runsc (gVisor), or a path. By default the first that is there." name:"oci-runtime" env:"HOTARU_OCI_RUNTIME" placeholder:"COMMAND"`
 	DiskReserve            int64             `help:"How many MiB of the data directory's disk functions leave free: with less, every /tmp is full. By default 4096, or a twentieth of a small disk." env:"HOTARU_DISK_RESERVE"`
 	DiskBandwidth          int64             `help:"How many MiB a second one execution environment may read from disks, and how many it may write; 0 is no limit." default:"256" env:"HOTARU_DISK_BANDWIDTH"`
+	Egress                 string            `help:"How far functions' networks reach: internet, or none for no further than AWS's APIs here. A function's tag hotaru:egress=none chooses none for it." default:"internet" enum:"internet,none" env:"HOTARU_EGRESS"`
+	EgressDeny             []string          `help:"A network that functions cannot reach, ADDRESS or ADDRESS/BITS; repeatable. This machine, its link and metadata services they never reach." env:"HOTARU_EGRESS_DENY" placeholder:"NETWORK"`
+	EgressBandwidth        int64             `help:"How many Mbit a second one execution environment may send to the outside, and how many it may receive; 0 is no limit." default:"600" env:"HOTARU_EGRESS_BANDWIDTH"`
 	AWSNames               string            `help:"Who answers when a function calls AWS by name, *.amazonaws.com: hotaru, or whoever does outside (real)." name:"aws-names" default:"hotaru" enum:"hotaru,real" env:"HOTARU_AWS_NAMES"`
 	Runtimes               string            `help:"For a runtime that is not installed: exact refuses it, nearest runs the nearest version of its language." default:"exact" enum:"exact,nearest" env:"HOTARU_RUNTIMES"`
 	BaseImage              []string          `help:"A container image whose files functions see instead of the host's, [RUNTIME=]IMAGE: a directory of OCI's layout or a tar file of docker save, whose path starts with / or ., or a registry's reference; repeatable." name:"base-image" env:"HOTARU_BASE_IMAGE" placeholder:"IMAGE"`
@@ -61,10 +64,21 @@ func (c serveCommand) Validate() error {
 		return fmt.Errorf("--max-body-memory is at least %d, so that the largest body has room", minBodyMemory)
 	case c.DiskReserve != 0 && c.DiskReserve < minDiskReserve:
 		return fmt.Errorf("--disk-reserve is at least %d, so that the store has room", minDiskReserve)
-	case c.DiskBandwidth < 0:
-		return errors.New("--disk-bandwidth is not negative")
+	case c.DiskBandwidth < 0 || c.EgressBandwidth < 0:
+		return errors.New("--disk-bandwidth and --egress-bandwidth are not negative")
 	}
 	return nil
+}
+
+// mbit is a megabit in bytes.
+const mbit = 1e6 / 8
+
+// orNone is a limit as the daemon takes it: no limit, 0 here, is -1 there.
+func orNone(limit int64) int64 {
+	if limit == 0 {
+		return -1
+	}
+	return limit
 }
 
 func (c serveCommand) Run() error {
@@ -81,17 +95,14 @@ func (c serveCommand) Run() error {
 	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT)
 	defer signal.Stop(signals)
 
-	bandwidth := c.DiskBandwidth << 20
-	if bandwidth == 0 {
-		bandwidth = -1 // none is what 0 means here
-	}
 	d, err := daemon.Start(context.Background(), daemon.Config{
 		DataDir: dir, Listen: c.Listen, TLSCertificate: c.TLSCert, TLSKey: c.TLSKey,
 		AllowedHosts: c.AllowedHost, CORSOrigins: c.CORSOrigin, AccessLog: c.AccessLog, Metrics: c.Metrics,
 		MaxConnections: c.MaxConnections, MaxBodyMemory: c.MaxBodyMemory << 20,
 		Account: c.Account, Region: c.Region, Sandbox: c.Sandbox,
 		AllowedSandboxes: c.SandboxAllow, AccountSandbox: c.AccountSandbox, OCIRuntime: c.OCIRuntime,
-		DiskReserve: c.DiskReserve << 20, DiskBandwidth: bandwidth,
+		DiskReserve: c.DiskReserve << 20, DiskBandwidth: orNone(c.DiskBandwidth << 20),
+		Egress: c.Egress, EgressDenied: c.EgressDeny, EgressBandwidth: orNone(c.EgressBandwidth * mbit),
 		AWSNames: c.AWSNames, Runtimes: c.Runtimes, InsecureAnyCredentials: c.InsecureAnyCredentials,
 		BaseImages: c.BaseImage, RegistryKeychain: authn.DefaultKeychain, Proxy: http.ProxyFromEnvironment,
 		SearchPath: filepath.SplitList(os.Getenv("PATH")), HomeDirs: homes(), Logger: logger,

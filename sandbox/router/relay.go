@@ -52,12 +52,16 @@ func read(raw syscall.RawConn, ends bool) (buffer *[bufferBytes]byte, n int, err
 func (l *link) relay(inner, outer *net.TCPConn) {
 	ctx, cancel := context.WithCancel(l.ctx)
 	defer cancel()
+	// Should this process be killed, the kernel is not to keep the connection, and the router's namespace with it, until a
+	// sandbox that is gone too has said goodbye.
+	_ = inner.SetLinger(0) // it fails for a connection that is closed
 	stop := context.AfterFunc(ctx, func() { reset(inner); reset(outer) })
 	var both sync.WaitGroup
 	both.Go(func() { pump(ctx, cancel, outer, inner, l.up) })
 	both.Go(func() { pump(ctx, cancel, inner, outer, l.down) })
 	both.Wait()
 	if stop() { // both have said goodbye
+		_ = inner.SetLinger(-1) // as a connection is closed
 		inner.Close()
 		outer.Close()
 	}

@@ -40,7 +40,7 @@ func InHost(t *testing.T) bool {
 	program, err := os.Executable()
 	must(t, err)
 	cmd := exec.CommandContext(t.Context(), program, "-test.run=^"+t.Name()+"$", "-test.v="+strconv.FormatBool(testing.Verbose()))
-	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNET | syscall.CLONE_NEWNS, Pdeathsig: syscall.SIGKILL}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNET | syscall.CLONE_NEWNS | syscall.CLONE_NEWUTS, Pdeathsig: syscall.SIGKILL}
 	out, err := cmd.CombinedOutput()
 	t.Logf("%s", out)
 	if err != nil {
@@ -49,14 +49,20 @@ func InHost(t *testing.T) bool {
 	return false
 }
 
-// apart says whether this process has another network than the one that started it.
+// apart says whether this process was started by InHost: it has another network, other mounts and another name than the
+// process that started it. It is asked of the calling thread: what the process's first thread is in may be something else.
 func apart(t *testing.T) bool {
 	t.Helper()
-	own, err := os.Readlink("/proc/self/ns/net")
-	must(t, err)
-	parent, err := os.Readlink(fmt.Sprintf("/proc/%d/ns/net", os.Getppid()))
-	must(t, err)
-	return own != parent
+	for _, kind := range []string{"net", "mnt", "uts"} {
+		own, err := os.Readlink("/proc/thread-self/ns/" + kind)
+		must(t, err)
+		parent, err := os.Readlink(fmt.Sprintf("/proc/%d/ns/%s", os.Getppid(), kind))
+		must(t, err)
+		if own == parent {
+			return false
+		}
+	}
+	return true
 }
 
 // The world of these tests: a host with one interface, and an Internet behind it. The addresses are for documentation
@@ -74,6 +80,10 @@ const loopback = 1
 // Furnish furnishes this process's network, which must be its own (InHost), and returns the namespace of the Internet.
 func Furnish(t testing.TB) *os.File {
 	t.Helper()
+	// A network that somebody uses has addresses: it is not to be touched, whatever went wrong.
+	if addresses, err := net.InterfaceAddrs(); err != nil || len(addresses) > 0 {
+		t.Fatalf("this is no network of a test's own: it has %v, %v", addresses, err)
+	}
 	internet, err := rtnl.NewNamespace()
 	must(t, err)
 	t.Cleanup(func() { internet.Close() })

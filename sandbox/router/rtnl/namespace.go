@@ -20,7 +20,14 @@ func inNewThread(f func() error) error {
 	done := make(chan error, 1)
 	go func() {
 		runtime.LockOSThread() // never unlocked
-		done <- f()
+		if unix.Gettid() != unix.Getpid() {
+			done <- f()
+			return
+		}
+		// The process's first thread never ends, and would hold the namespace for good. While this one waits on it, the
+		// next is another.
+		done <- inNewThread(f)
+		runtime.UnlockOSThread()
 	}()
 	return <-done
 }
