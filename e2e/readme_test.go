@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"hotaru/internal/client"
+	"hotaru/internal/sample"
 )
 
 // TestReadme runs what the README tells a new user to type, to the letter. Only sudo is one of the test's own, which
@@ -49,8 +50,8 @@ func TestReadme(t *testing.T) {
 	w.wantLast(blocks[1], `{"greeting": "Hello, firefly"}`)
 }
 
-// TestLayersPage runs what docs/layers.md tells to type.
-func TestLayersPage(t *testing.T) {
+// TestFunctionPages runs what the pages about layers, versions, concurrency and policies of functions tell to type.
+func TestFunctionPages(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("isolation takes root")
 	}
@@ -69,6 +70,28 @@ func TestLayersPage(t *testing.T) {
 	}
 	w.aws("No policy is associated with the given resource.", "lambda", "get-layer-version-policy",
 		"--layer-name", "greetings", "--version-number", "1")
+
+	pack, err := sample.Zip(map[string]string{"app.py": sample.Python})
+	if err != nil {
+		t.Fatal(err)
+	}
+	f := sample.Function{Name: "hello", Runtime: w.python(), Handler: "app.handler", Zip: pack}
+	if err := w.CreateFunction(t.Context(), "arn:aws:iam::000000000000:role/fn", f, 128); err != nil {
+		t.Fatal(err)
+	}
+	for _, section := range []struct{ page, heading, shows string }{
+		{"versions.md", "# Versions and aliases", `"Version": "1"`},
+		{"versions.md", "## Aliases", `"FunctionVersion": "2"`},
+		{"concurrency.md", "## Reserve executions for a function", `"ReservedConcurrentExecutions": 50`},
+		{"iam.md", "## Policies of functions", `user/alice`},
+		{"logs.md", "## Format and levels", `"ApplicationLogLevel": "WARN"`},
+	} {
+		blocks := shellBlocks(page(t, section.page), section.heading)
+		script := strings.ReplaceAll(strings.Join(blocks, ""), "my-function", "hello")
+		if said := w.shell(script); len(blocks) == 0 || !strings.Contains(said, section.shows) {
+			t.Errorf("%s, %s: nothing with %s in\n%s", section.page, section.heading, section.shows, said)
+		}
+	}
 }
 
 // shell runs a script and returns what it prints.
