@@ -148,6 +148,23 @@ func TestAccountSandbox(t *testing.T) {
 	}
 }
 
+// TestSweepUnused: what a driver left that is used no more is removed as well.
+func TestSweepUnused(t *testing.T) {
+	dir := t.TempDir()
+	left := filepath.Join(dir, "sandboxes-oci", "sandboxes", "env-1", "tmp")
+	if err := os.MkdirAll(left, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	h := start(t, func(c *Config) { c.DataDir = dir })
+	if _, err := os.Stat(filepath.Dir(left)); !os.IsNotExist(err) {
+		t.Errorf("%s: %v", left, err)
+	}
+	h.createPython("f", inContainer)
+	if got := h.ok("f", "{}"); got != "false" {
+		t.Errorf("the usual sandbox: %s", got)
+	}
+}
+
 // needRuntime skips a test where an OCI runtime is not installed.
 func needRuntime(t *testing.T, command string) {
 	t.Helper()

@@ -84,11 +84,8 @@ type tenancy struct {
 // rent makes the house that stage-1 moves into when the first process is started: until then code can be attached.
 func (b *box) rent(spec *sandbox.Spec) error {
 	d := b.driver
-	root := []sandbox.Bind{{Source: spec.Root.Dir}}
-	for _, bind := range slices.Concat(root, spec.Root.Binds, spec.Binds) { // mounted later, and refused now
-		if _, err := os.Stat(bind.Source); err != nil {
-			return fmt.Errorf("sandbox: %w", err)
-		}
+	if err := checkSources([]sandbox.Bind{{Source: spec.Root.Dir}}, spec.Root.Binds, spec.Binds); err != nil {
+		return err
 	}
 	house, err := d.housing.House(spec)
 	if err != nil {
@@ -104,6 +101,16 @@ func (b *box) rent(spec *sandbox.Spec) error {
 	return nil
 }
 
+// checkSources refuses now what would be mounted later.
+func checkSources(binds ...[]sandbox.Bind) error {
+	for _, bind := range slices.Concat(binds...) {
+		if _, err := os.Stat(bind.Source); err != nil {
+			return fmt.Errorf("sandbox: %w", err)
+		}
+	}
+	return nil
+}
+
 // attachToHouse adds to what will be mounted. A running container cannot be shown anything.
 func (b *box) attachToHouse(binds []sandbox.Bind) error {
 	if b.started {
@@ -111,6 +118,9 @@ func (b *box) attachToHouse(binds []sandbox.Bind) error {
 	}
 	if len(b.house.spec.Root.Binds)+len(b.house.spec.Binds)+len(binds) > sandbox.MaxBinds {
 		return fmt.Errorf("sandbox: more than %d binds", sandbox.MaxBinds)
+	}
+	if err := checkSources(binds); err != nil {
+		return err
 	}
 	b.house.spec.Binds = append(b.house.spec.Binds, binds...)
 	return nil

@@ -65,12 +65,19 @@ func TestLaunchFails(t *testing.T) {
 		t.Error("made without a root")
 	}
 	root := sandboxtest.Root(t)
+	missing := []sandbox.Bind{{Source: "/no/such/code", Target: "/var/task"}}
+	if _, err := driver.Create(t.Context(), sandbox.Spec{ID: "no-code", Root: root, Binds: missing}); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("made without what is to be mounted: %v", err)
+	}
 	if err := os.RemoveAll(filepath.Join(root.Dir, "proc")); err != nil { // read-only: nobody makes it
 		t.Fatal(err)
 	}
 	box, err := driver.Create(t.Context(), sandbox.Spec{ID: "no-proc", Root: root})
 	if err != nil {
 		t.Fatal(err)
+	}
+	if err := box.Attach(t.Context(), missing); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("attached what is not there: %v", err)
 	}
 	_, err = box.Start(t.Context(), command("true"))
 	if err == nil || !strings.Contains(err.Error(), "runc") || !strings.Contains(err.Error(), "proc") {

@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"hotaru/sandbox"
+	"hotaru/sandbox/namespace/furnish"
 )
 
 // network is a network namespace with a loopback device, and the daemon's sockets in it. The OCI runtime is given the
@@ -31,7 +32,7 @@ func newNetwork(spec *sandbox.Spec) (*network, error) {
 		if n.namespace, err = os.Open("/proc/thread-self/ns/net"); err != nil {
 			return fmt.Errorf("sandbox: network namespace: %w", err)
 		}
-		if err := loopbackUp(); err != nil {
+		if err := furnish.LoopbackUp(); err != nil {
 			return fmt.Errorf("sandbox: loopback: %w", err)
 		}
 		return n.listen(spec)
@@ -59,23 +60,6 @@ func (n *network) listen(spec *sandbox.Spec) error {
 		n.packets[address] = conn
 	}
 	return nil
-}
-
-func loopbackUp() error {
-	socket, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
-	if err != nil {
-		return err
-	}
-	defer unix.Close(socket)
-	request, err := unix.NewIfreq("lo")
-	if err != nil {
-		return err
-	}
-	if err := unix.IoctlIfreq(socket, unix.SIOCGIFFLAGS, request); err != nil {
-		return err
-	}
-	request.SetUint16(request.Uint16() | unix.IFF_UP)
-	return unix.IoctlIfreq(socket, unix.SIOCSIFFLAGS, request)
 }
 
 // socket makes a stream socket inside.

@@ -1,7 +1,7 @@
 //go:build linux
 
-// Package furnish is what the root of a sandbox gets, whoever makes its namespaces: mounts that are moved in, and
-// what of /proc is hidden. It imports next to nothing, because stage-1 uses it.
+// Package furnish is what the inside of a sandbox gets, whoever makes its namespaces: mounts that are moved in, what of
+// /proc is hidden, a loopback device. It imports next to nothing, because stage-1 uses it.
 package furnish
 
 import "golang.org/x/sys/unix"
@@ -18,6 +18,24 @@ func MoveTo(root int, target string, mount int) error {
 	}
 	defer unix.Close(at)
 	return unix.MoveMount(mount, "", at, "", unix.MOVE_MOUNT_F_EMPTY_PATH|unix.MOVE_MOUNT_T_EMPTY_PATH)
+}
+
+// LoopbackUp has the calling thread's network namespace answer on its own addresses.
+func LoopbackUp() error {
+	socket, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(socket)
+	request, err := unix.NewIfreq("lo")
+	if err != nil {
+		return err
+	}
+	if err := unix.IoctlIfreq(socket, unix.SIOCGIFFLAGS, request); err != nil {
+		return err
+	}
+	request.SetUint16(request.Uint16() | unix.IFF_UP)
+	return unix.IoctlIfreq(socket, unix.SIOCSIFFLAGS, request)
 }
 
 // ProcHidden tell of the host, its kernel's addresses or its other users. Most can be read by the host's root

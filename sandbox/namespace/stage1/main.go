@@ -14,6 +14,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"hotaru/sandbox/namespace/furnish"
 	"hotaru/sandbox/namespace/wire"
 )
 
@@ -178,7 +179,7 @@ func makeInside(m *wire.Setup, fds []int) (string, syscall.Errno) {
 	if err := unix.Sethostname([]byte(m.Hostname)); err != nil {
 		return "hostname", errnoOf(err)
 	}
-	if err := loopbackUp(); err != nil {
+	if err := furnish.LoopbackUp(); err != nil {
 		return "loopback", errnoOf(err)
 	}
 	return "", 0

@@ -13,23 +13,6 @@ import (
 // backlog is how many connections wait for the daemon to accept them.
 const backlog = 128
 
-func loopbackUp() error {
-	socket, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
-	if err != nil {
-		return err
-	}
-	defer unix.Close(socket)
-	request, err := unix.NewIfreq("lo")
-	if err != nil {
-		return err
-	}
-	if err := unix.IoctlIfreq(socket, unix.SIOCGIFFLAGS, request); err != nil {
-		return err
-	}
-	request.SetUint16(request.Uint16() | unix.IFF_UP)
-	return unix.IoctlIfreq(socket, unix.SIOCSIFFLAGS, request)
-}
-
 // listenAll opens the sockets inside this network namespace. The caller closes them. No user code runs yet and no
 // privilege has been given up, so that any port can be had.
 func listenAll(addresses []wire.Address) ([]int, string, syscall.Errno) {
