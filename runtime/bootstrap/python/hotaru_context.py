@@ -37,19 +37,30 @@ class ClientContext(_Record):
     __slots__ = ("custom", "env", "client")
 
 
+# The part of every context that an environment has for its life, once there is one.
+_place = {}
+
+
+def _read_place():
+    for name, variable in (
+        ("log_group_name", "LOG_GROUP_NAME"),
+        ("log_stream_name", "LOG_STREAM_NAME"),
+        ("function_name", "FUNCTION_NAME"),
+        ("memory_limit_in_mb", "FUNCTION_MEMORY_SIZE"),
+        ("function_version", "FUNCTION_VERSION"),
+    ):
+        _place[name] = os.environ.get("AWS_LAMBDA_" + variable)
+    return _place
+
+
 class LambdaContext:
     """What a handler gets beside its event."""
 
     def __init__(self, head, log):
         """head is the event's header, log writes a log record."""
-        env = os.environ.get
         self.__log = log
         self.aws_request_id = head.get("id", "")
-        self.log_group_name = env("AWS_LAMBDA_LOG_GROUP_NAME")
-        self.log_stream_name = env("AWS_LAMBDA_LOG_STREAM_NAME")
-        self.function_name = env("AWS_LAMBDA_FUNCTION_NAME")
-        self.memory_limit_in_mb = env("AWS_LAMBDA_FUNCTION_MEMORY_SIZE")
-        self.function_version = env("AWS_LAMBDA_FUNCTION_VERSION")
+        self.__dict__.update(_place or _read_place())
         self.invoked_function_arn = head.get("arn", "")
         self.tenant_id = head.get("tenant")
         self.client_context = None
