@@ -75,8 +75,7 @@ func (d *Daemon) stateDirs() map[string]string {
 func (d *Daemon) openDriver(name string) (sandbox.Driver, error) {
 	dir, isolates := d.stateDirs()[name]
 	if isolates && os.Geteuid() != 0 {
-		return nil, errors.New("daemon: isolating functions takes root in this version: run hotaru serve as root, " +
-			"or with --sandbox=process, which does not isolate them at all")
+		return nil, errors.New("daemon: isolating functions takes root, if only of a user namespace: hotaru serve makes one")
 	}
 	var driver sandbox.Driver
 	var err error

@@ -3,10 +3,13 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"os"
 
 	"github.com/alecthomas/kong"
+
+	"hotaru/sandbox/namespace/userns"
 )
 
 // version is set by the linker.
@@ -27,12 +30,20 @@ type dataDir struct {
 }
 
 func main() {
+	if err := userns.Arrive(os.Getenv(userns.Variable)); err != nil {
+		fmt.Fprintln(os.Stderr, "hotaru:", err)
+		os.Exit(1)
+	}
 	var c cli
 	parser := kong.Must(&c, kong.Name("hotaru"), kong.UsageOnError(),
 		kong.Description("AWS Lambda that you run yourself."))
 	ctx, err := parser.Parse(os.Args[1:])
 	parser.FatalIfErrorf(err)
-	if err := ctx.Run(); err != nil {
+	err = ctx.Run()
+	if status := exitStatus(0); errors.As(err, &status) {
+		os.Exit(int(status))
+	}
+	if err != nil {
 		fmt.Fprintln(os.Stderr, "hotaru:", err)
 		os.Exit(1)
 	}

@@ -94,6 +94,9 @@ func (c serveCommand) Run() error {
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT)
 	defer signal.Stop(signals)
+	if os.Geteuid() != 0 && c.Sandbox != "process" {
+		return rerun(dir, signals)
+	}
 
 	d, err := daemon.Start(context.Background(), daemon.Config{
 		DataDir: dir, Listen: c.Listen, TLSCertificate: c.TLSCert, TLSKey: c.TLSKey,

@@ -235,10 +235,9 @@ func (b *box) Reset(ctx context.Context) error {
 	}
 	defer b.end()
 	if b.frozen {
-		if err := b.group.Thaw(); err != nil {
-			return fmt.Errorf("sandbox: %w", err)
+		if err := b.setFrozen(ctx, false); err != nil {
+			return err
 		}
-		b.frozen = false
 	}
 	if b.house != nil {
 		return b.resetHouse(ctx)
@@ -293,11 +292,7 @@ func (b *box) Freeze(ctx context.Context) error {
 	if b.frozen {
 		return nil
 	}
-	if err := b.driver.step(PointFreeze, func() error { return b.group.Freeze(ctx) }); err != nil {
-		return fmt.Errorf("sandbox: %w", err)
-	}
-	b.frozen = true
-	return nil
+	return b.driver.step(PointFreeze, func() error { return b.setFrozen(ctx, true) })
 }
 
 // Thaw undoes Freeze.
@@ -309,11 +304,7 @@ func (b *box) Thaw(ctx context.Context) error {
 	if !b.frozen {
 		return nil
 	}
-	if err := b.driver.step(PointThaw, b.group.Thaw); err != nil {
-		return fmt.Errorf("sandbox: %w", err)
-	}
-	b.frozen = false
-	return nil
+	return b.driver.step(PointThaw, func() error { return b.setFrozen(ctx, false) })
 }
 
 // Stats reads the control groups. Stage-1, some 2 MB and five threads, is in them.
@@ -326,5 +317,6 @@ func (b *box) Stats(ctx context.Context) (sandbox.Stats, error) {
 	if err != nil {
 		return sandbox.Stats{}, fmt.Errorf("sandbox: %w", err)
 	}
+	b.driver.countProcesses(&usage, b.inside)
 	return sandbox.Stats{MemoryBytes: usage.MemoryBytes, CPUTime: usage.CPUTime, PIDs: usage.PIDs}, nil
 }

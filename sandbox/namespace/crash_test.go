@@ -22,6 +22,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"hotaru/sandbox"
+	"hotaru/sandbox/namespace/userns"
 	"hotaru/sandbox/sandboxtest"
 )
 
@@ -232,7 +233,7 @@ func (s *stage) left(name string) []string {
 
 // processes finds those that run as a user of the state directory's sandboxes.
 func (s *stage) processes(name string) []int {
-	numbers := newNumbers(name)
+	numbers := newNumbers(name, userns.IDs{})
 	first, last := numbers.initID(0), numbers.userID(perBlock-1)
 	var found []int
 	statuses, _ := filepath.Glob("/proc/[0-9]*/status")

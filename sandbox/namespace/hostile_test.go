@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"hotaru/sandbox"
+	"hotaru/sandbox/namespace/userns"
 	"hotaru/sandbox/namespace/wire"
 )
 
@@ -239,7 +240,7 @@ func TestSealed(t *testing.T) {
 }
 
 func TestNumbers(t *testing.T) {
-	n := newNumbers("hotaru-test")
+	n := newNumbers("hotaru-test", userns.IDs{})
 	seen := map[int]bool{}
 	for range perBlock {
 		number, err := n.take()

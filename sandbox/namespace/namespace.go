@@ -1,8 +1,8 @@
 //go:build linux && (amd64 || arm64)
 
 // Package namespace is the sandbox driver for Linux: namespaces, control groups, a system call filter and
-// Landlock around every sandbox, with a tiny init of our own (stage-1) inside. It needs root and Linux 5.12. It
-// must not know functions, runtimes or AWS.
+// Landlock around every sandbox, with a tiny init of our own (stage-1) inside. It needs Linux 5.12 and root, of
+// the host or of a user namespace (package userns). It must not know functions, runtimes or AWS.
 //
 // Who does what:
 //
@@ -25,6 +25,7 @@ import (
 	"hotaru/sandbox/namespace/cgroup"
 	"hotaru/sandbox/namespace/image"
 	"hotaru/sandbox/namespace/seccomp"
+	"hotaru/sandbox/namespace/userns"
 )
 
 // Config is what the driver needs to know.
@@ -61,7 +62,7 @@ func (e Error) Error() string { return string(e) }
 // The errors of New.
 const (
 	// ErrNotRoot says that the driver was not started as root.
-	ErrNotRoot Error = "sandbox: the namespace driver needs root"
+	ErrNotRoot Error = "sandbox: the namespace driver needs root, if only of a user namespace"
 	// ErrNoStage1 says that the binary was built without its init program.
 	ErrNoStage1 Error = "sandbox: this binary has no stage-1 for this architecture: run make build"
 	// ErrInUse says that another driver has the state directory.
@@ -77,6 +78,7 @@ type Driver struct {
 	filter   []byte
 	landlock bool
 	v1Only   bool
+	rootless bool // root of a user namespace only
 	housing  Housing // nil: none but ours
 	housed   bool    // the housing is to be closed
 	spawner  *spawner
@@ -133,10 +135,14 @@ func New(config Config) (*Driver, error) {
 
 // open acquires what release gives back.
 func (d *Driver) open(program []byte, config Config) error {
+	ids, err := userns.Own()
+	if err != nil {
+		return err
+	}
+	d.rootless, d.numbers = ids.Rootless, newNumbers(d.state.name, ids)
 	if err := d.openCgroups(); err != nil {
 		return err
 	}
-	d.numbers = newNumbers(d.state.name)
 	d.images, d.noImages = image.Open(context.Background(), image.Config{
 		Dir: d.state.path("images"), Mkfs: config.Mkfs, Reserve: config.DiskReserve, Log: d.log,
 	})
@@ -147,7 +153,6 @@ func (d *Driver) open(program []byte, config Config) error {
 		d.housed = true
 		return d.housing.Open(d.state.name)
 	}
-	var err error
 	if d.stage1, err = seal(program); err != nil {
 		return err
 	}
@@ -164,7 +169,7 @@ func (d *Driver) openCgroups() error {
 	if d.housing != nil {
 		layout, others, err = cgroup.DetectOCI(d.state.name)
 	} else {
-		layout, err = cgroup.Detect(d.state.name, d.v1Only)
+		layout, err = cgroup.Detect(d.state.name, d.v1Only, d.rootless)
 	}
 	if err != nil {
 		return err

@@ -12,10 +12,20 @@ import (
 	"hotaru/sandbox"
 )
 
-// hasLandlock asks the kernel for its Landlock ABI.
-func hasLandlock() bool {
-	_, _, errno := unix.Syscall(unix.SYS_LANDLOCK_CREATE_RULESET, 0, 0, unix.LANDLOCK_CREATE_RULESET_VERSION)
-	return errno == 0
+// hasLandlock says whether the kernel has Landlock.
+func hasLandlock() bool { return landlockABI() > 0 }
+
+// scopesSignals says whether Landlock can keep signals from leaving its domain.
+func scopesSignals() bool { return landlockABI() >= 6 }
+
+// landlockABI is the version of the kernel's Landlock, 0 if it has none
+// (https://docs.kernel.org/userspace-api/landlock.html).
+func landlockABI() int {
+	abi, _, errno := unix.Syscall(unix.SYS_LANDLOCK_CREATE_RULESET, 0, 0, unix.LANDLOCK_CREATE_RULESET_VERSION)
+	if errno != 0 {
+		return 0
+	}
+	return int(abi)
 }
 
 // dumpsOfSetuid says whether a process that changes its user stays open to its new user's other processes. A
@@ -70,11 +80,28 @@ func (d *Driver) probe(noNetwork string) []sandbox.Capability {
 			Mend:   "sysctl fs.suid_dumpable=0",
 		}
 	}
+	if d.numbers.alone {
+		missing[sandbox.BoundaryIdentity] = sandbox.Capability{
+			Reason: "every sandbox has the same user of the host, the one who started this: there are no subordinate ids",
+			Mend:   "install newuidmap (uidmap), and give the user ids in /etc/subuid and /etc/subgid (usermod --add-subuids)",
+		}
+	}
+	if d.numbers.alone && !scopesSignals() {
+		missing[sandbox.BoundaryProcesses] = sandbox.Capability{
+			Reason: "user code may signal stage-1, which has the same user, and so end its own sandbox: Landlock's ABI is before 6",
+			Mend:   "as for identity, or use Linux 6.12 or later",
+		}
+	}
 	memory, cpu, pids, _ := d.cgroups.Enforces()
 	for boundary, has := range map[sandbox.Boundary]bool{
 		sandbox.LimitMemory: memory, sandbox.LimitCPU: cpu, sandbox.LimitPIDs: pids,
 	} {
-		if !has {
+		if !has && d.rootless {
+			missing[boundary] = sandbox.Capability{
+				Reason: fmt.Sprintf("no control group with the %s controller was delegated to this user", boundary),
+				Mend:   "run hotaru in a delegated scope: systemd-run --user --scope -p Delegate=yes hotaru serve",
+			}
+		} else if !has {
 			missing[boundary] = sandbox.Capability{
 				Reason: fmt.Sprintf("no control group hierarchy on this host has the %s controller", boundary),
 				Mend:   "mount cgroup2 at /sys/fs/cgroup, with that controller in cgroup.controllers",

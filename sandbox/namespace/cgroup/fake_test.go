@@ -27,7 +27,7 @@ func newFakeV2(t *testing.T) (*fakeV2, *Parent) {
 		f.set(t, ".", file, content)
 	}
 	mountinfo := "30 23 0:26 / " + f.root + " rw,nosuid shared:4 - cgroup2 cgroup2 rw\n"
-	layout, err := detect("hotaru-test", false, strings.NewReader(mountinfo), strings.NewReader("0::/user.slice/x\n"))
+	layout, err := detect("hotaru-test", false, false, strings.NewReader(mountinfo), strings.NewReader("0::/user.slice/x\n"))
 	if err != nil {
 		t.Fatal(err)
 	}

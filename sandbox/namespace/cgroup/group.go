@@ -56,7 +56,12 @@ func kernelMkdir(dir string) error { return os.Mkdir(dir, 0o755) }
 
 func (p *Parent) open() error {
 	for _, r := range p.roles {
-		if err := p.mkdir(r.dir); err != nil && !errors.Is(err, fs.ErrExist) {
+		err := p.mkdir(r.dir)
+		if err != nil && p.layout.rootless && isRefused(err) {
+			p.layout.drop(r)
+			continue
+		}
+		if err != nil && !errors.Is(err, fs.ErrExist) {
 			return fmt.Errorf("cgroup: %w", err)
 		}
 		if !r.v2 {
@@ -68,19 +73,29 @@ func (p *Parent) open() error {
 			}
 		}
 	}
+	p.roles = p.layout.dirs()
 	return nil
+}
+
+// isRefused says whether an ordinary user may not do what failed.
+func isRefused(err error) bool {
+	return errors.Is(err, fs.ErrPermission) || errors.Is(err, unix.EROFS)
 }
 
 // delegate lets the children of a version 2 group have the controllers that we use.
 func (p *Parent) delegate(dir string) error {
 	for _, c := range []struct {
 		name string
-		role role
-	}{{"memory", p.layout.memory}, {"cpu", p.layout.cpu}, {"pids", p.layout.pids}, {"io", p.layout.io}} {
+		role *role
+	}{{"memory", &p.layout.memory}, {"cpu", &p.layout.cpu}, {"pids", &p.layout.pids}, {"io", &p.layout.io}} {
 		if !c.role.v2 {
 			continue
 		}
 		err := write(dir, "cgroup.subtree_control", "+"+c.name)
+		if err != nil && p.layout.rootless && (isRefused(err) || errors.Is(err, unix.EBUSY) || errors.Is(err, fs.ErrNotExist)) {
+			*c.role = role{}
+			continue
+		}
 		if errors.Is(err, unix.EBUSY) {
 			return fmt.Errorf("cgroup: %s has processes of its own, so its children get no %s controller; "+
 				"move them into a child group, as for any container engine inside a container: %w", dir, c.name, err)

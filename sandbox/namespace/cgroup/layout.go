@@ -28,6 +28,8 @@ type Layout struct {
 	// unified is the version 2 hierarchy, with or without controllers: it kills, and it takes a process at
 	// its birth (CLONE_INTO_CGROUP).
 	unified role
+	// rootless says that only what the system has delegated to an ordinary user can be used: what cannot is left out.
+	rootless bool
 	// ioRoot is the top of version 1's hierarchy for disks, if it can be seen: what the kernel writes by itself
 	// belongs to the group there.
 	ioRoot string
@@ -44,8 +46,9 @@ type mount struct {
 // Detect reads the layout of this host. Each parent directory is named name: in version 1 below the group that
 // this process is in, so that limits set on the daemon hold for what it starts; in version 2, where a group
 // with processes cannot have children with controllers, at the top. v1Only leaves version 2 alone on a host that
-// has both.
-func Detect(name string, v1Only bool) (Layout, error) {
+// has both. rootless stays in version 2 beside the group that this process is in, which is where a user's own session
+// manager has delegated it; Open then leaves out what it may not make.
+func Detect(name string, v1Only, rootless bool) (Layout, error) {
 	mounts, err := os.Open("/proc/self/mountinfo")
 	if err != nil {
 		return Layout{}, fmt.Errorf("cgroup: %w", err)
@@ -56,10 +59,10 @@ func Detect(name string, v1Only bool) (Layout, error) {
 		return Layout{}, fmt.Errorf("cgroup: %w", err)
 	}
 	defer own.Close()
-	return detect(name, v1Only, mounts, own)
+	return detect(name, v1Only, rootless, mounts, own)
 }
 
-func detect(name string, v1Only bool, mountinfo, selfCgroup io.Reader) (Layout, error) {
+func detect(name string, v1Only, rootless bool, mountinfo, selfCgroup io.Reader) (Layout, error) {
 	mounts, err := parseMounts(mountinfo)
 	if err != nil {
 		return Layout{}, err
@@ -68,12 +71,16 @@ func detect(name string, v1Only bool, mountinfo, selfCgroup io.Reader) (Layout, 
 	if err != nil {
 		return Layout{}, err
 	}
-	var l Layout
+	l := Layout{rootless: rootless}
 	for _, m := range mounts {
 		if m.v2 {
 			if l.unified.dir == "" && !v1Only {
-				l.unified = role{dir: filepath.Join(m.dir, name), v2: true}
-				l.takeControllers(m.dir)
+				parent := m.dir
+				if rootless {
+					parent = filepath.Join(m.dir, filepath.Dir(below(m.root, own[""])))
+				}
+				l.unified = role{dir: filepath.Join(parent, name), v2: true}
+				l.takeControllers(parent)
 			}
 			continue
 		}
@@ -132,6 +139,15 @@ func below(root, group string) string {
 		return group
 	}
 	return rest
+}
+
+// drop leaves a role out.
+func (l *Layout) drop(gone role) {
+	for _, r := range []*role{&l.unified, &l.memory, &l.cpu, &l.pids, &l.cpuacct, &l.freezer, &l.io} {
+		if *r == gone {
+			*r = role{}
+		}
+	}
 }
 
 // dirs are the parent directories, each once, the unified one first.

@@ -25,9 +25,9 @@ func DetectOCI(name string) (layout Layout, others []string, err error) {
 }
 
 func detectOCI(name string, mountinfo, selfCgroup []byte) (Layout, []string, error) {
-	layout, err := detect(name, true, bytes.NewReader(mountinfo), bytes.NewReader(selfCgroup))
+	layout, err := detect(name, true, false, bytes.NewReader(mountinfo), bytes.NewReader(selfCgroup))
 	if err == nil && len(layout.dirs()) == 0 {
-		layout, err = detect(name, false, bytes.NewReader(mountinfo), bytes.NewReader(selfCgroup))
+		layout, err = detect(name, false, false, bytes.NewReader(mountinfo), bytes.NewReader(selfCgroup))
 	}
 	if err != nil {
 		return Layout{}, nil, err

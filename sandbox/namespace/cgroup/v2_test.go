@@ -265,7 +265,7 @@ func TestDetect(t *testing.T) {
 		"1 2 0:7 / /cg/blkio rw - cgroup cgroup rw,blkio\n" +
 		"1 2 0:5 / " + hybrid + " rw - cgroup2 cgroup2 rw\n" +
 		"1 2 0:6 / / rw - ext4 /dev/vda rw\n"
-	both, err := detect("n", false, strings.NewReader(mountinfo), strings.NewReader(self))
+	both, err := detect("n", false, false, strings.NewReader(mountinfo), strings.NewReader(self))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -277,7 +277,7 @@ func TestDetect(t *testing.T) {
 	if both != want {
 		t.Errorf("%+v, want %+v", both, want)
 	}
-	old, err := detect("n", true, strings.NewReader(mountinfo), strings.NewReader(self))
+	old, err := detect("n", true, false, strings.NewReader(mountinfo), strings.NewReader(self))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -286,11 +286,11 @@ func TestDetect(t *testing.T) {
 		t.Errorf("%+v, want %+v", old, want)
 	}
 	for _, bad := range []string{"nonsense\n", "1 2 0:1 / /cg rw\n"} {
-		if _, err := detect("n", false, strings.NewReader(bad), strings.NewReader(self)); err == nil {
+		if _, err := detect("n", false, false, strings.NewReader(bad), strings.NewReader(self)); err == nil {
 			t.Errorf("mountinfo %q is taken", bad)
 		}
 	}
-	if _, err := detect("n", false, strings.NewReader(mountinfo), strings.NewReader("x\n")); err == nil {
+	if _, err := detect("n", false, false, strings.NewReader(mountinfo), strings.NewReader("x\n")); err == nil {
 		t.Error("nonsense in /proc/self/cgroup is taken")
 	}
 }

@@ -46,7 +46,7 @@ func confine(m *wire.Setup) (string, syscall.Errno) {
 	if err := unix.Prctl(unix.PR_SET_SECUREBITS, secureBits, 0, 0, 0); err != nil && (!m.Housed || err != unix.EINVAL) {
 		return "securebits", errnoOf(err)
 	}
-	if err := keepOnly(1<<unix.CAP_SETUID | 1<<unix.CAP_SETGID); err != nil {
+	if err := keepOnly(toBecome(m.UID)); err != nil {
 		return "capabilities", errnoOf(err)
 	}
 	if err := unix.Prctl(unix.PR_CAP_AMBIENT, unix.PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0); err != nil && (!m.Housed || err != unix.EINVAL) {
@@ -65,6 +65,17 @@ func confine(m *wire.Setup) (string, syscall.Errno) {
 	}
 	return "", 0
 }
+
+// toBecome are the capabilities that it takes to become a user; whoever is that user already needs none.
+func toBecome(uid uint32) uint32 {
+	if isUser(uid) {
+		return 0
+	}
+	return 1<<unix.CAP_SETUID | 1<<unix.CAP_SETGID
+}
+
+// isUser says whether stage-1 has the same id as the user inside: an ordinary user's only one.
+func isUser(uid uint32) bool { return unix.Geteuid() == int(uid) }
 
 func dropBounding() error {
 	for capability := uintptr(0); ; capability++ {

@@ -63,6 +63,14 @@ func join(tasks []int) error {
 	return nil
 }
 
+// stage1Caps are the capabilities that a stage-1 uses.
+func stage1Caps() []uintptr {
+	return []uintptr{
+		unix.CAP_SYS_ADMIN, unix.CAP_NET_ADMIN, unix.CAP_NET_BIND_SERVICE, unix.CAP_SETPCAP, unix.CAP_KILL,
+		unix.CAP_SYS_RESOURCE, unix.CAP_SYS_PTRACE, unix.CAP_DAC_OVERRIDE, unix.CAP_SETUID, unix.CAP_SETGID,
+	}
+}
+
 func (s *server) forkStage1(id uint64, m *wire.Launch, fds []int) {
 	s.mu.Lock() // ForkExec itself waits for a child that cannot execute
 	defer s.mu.Unlock()
@@ -91,6 +99,12 @@ func (s *server) forkStage1(id uint64, m *wire.Launch, fds []int) {
 		Pdeathsig:                  syscall.SIGKILL,
 		Setsid:                     true,
 		PidFD:                      &pidfd,
+	}
+	if m.InitID == m.UserID {
+		// An ordinary user's only id cannot be two users inside. Stage-1 is the user then, and root by its
+		// capabilities alone, which it keeps through its start as ambient ones.
+		attr.UidMappings, attr.GidMappings = []syscall.SysProcIDMap{one(m.UID, m.UserID)}, []syscall.SysProcIDMap{one(m.GID, m.UserID)}
+		attr.GidMappingsEnableSetgroups, attr.Credential, attr.AmbientCaps = false, nil, stage1Caps()
 	}
 	if m.HasCgroup {
 		attr.UseCgroupFD, attr.CgroupFD = true, fds[1]

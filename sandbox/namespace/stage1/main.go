@@ -125,6 +125,12 @@ func (s *server) dispatch(header wire.Header, fields []byte, fds []int) bool {
 			return false
 		}
 		s.socket(header.ID, &m)
+	case wire.TypeStop:
+		var m wire.Stop
+		if m.Decode(fields) != nil {
+			return false
+		}
+		s.reply(header.ID, "stop", s.stopAll(m.GoOn), nil)
 	case wire.TypeReset:
 		var m wire.Reset
 		if m.Decode(fields) != nil {

@@ -39,6 +39,18 @@ type failure struct {
 // other threads of stage-1 keep their privilege inside the namespaces: they mount, reap and signal.
 func (s *server) spawner(m *wire.Setup, ready chan<- failure) {
 	runtime.LockOSThread() // never unlocked: the thread is no good for anything else
+	if unix.Gettid() == unix.Getpid() {
+		// A process is signalled as its first thread may be: were that one behind Landlock's wall, those behind it
+		// might signal this process.
+		begun := make(chan struct{})
+		go func() {
+			close(begun)
+			s.spawner(m, ready)
+		}()
+		<-begun // on another thread, because this one is taken
+		runtime.UnlockOSThread()
+		return
+	}
 	stage, errno := confine(m)
 	ready <- failure{stage, errno}
 	if errno != 0 {
@@ -133,12 +145,11 @@ func (s *server) fork(id uint64, m *wire.Start, files []uintptr) failure {
 	if err := unix.CloseRange(3, maxFD, unix.CLOSE_RANGE_CLOEXEC); err != nil {
 		return failure{"close_range", errnoOf(err)}
 	}
-	pid, err := syscall.ForkExec(m.Path, m.Args, &syscall.ProcAttr{
-		Dir:   m.Dir,
-		Env:   m.Env,
-		Files: files,
-		Sys:   &syscall.SysProcAttr{Setsid: true, Credential: &syscall.Credential{Uid: s.uid, Gid: s.gid}},
-	})
+	attr := &syscall.SysProcAttr{Setsid: true}
+	if !isUser(s.uid) {
+		attr.Credential = &syscall.Credential{Uid: s.uid, Gid: s.gid}
+	}
+	pid, err := syscall.ForkExec(m.Path, m.Args, &syscall.ProcAttr{Dir: m.Dir, Env: m.Env, Files: files, Sys: attr})
 	if err != nil {
 		return failure{"exec", errnoOf(err)}
 	}
@@ -187,6 +198,18 @@ func (s *server) killAll() syscall.Errno {
 		return errnoOf(err)
 	}
 	s.reapLocked(0)
+	return 0
+}
+
+// stopAll stops every process but this one, or lets all go on.
+func (s *server) stopAll(goOn bool) syscall.Errno {
+	sig := unix.SIGSTOP
+	if goOn {
+		sig = unix.SIGCONT
+	}
+	if err := unix.Kill(-1, sig); err != nil && err != unix.ESRCH {
+		return errnoOf(err)
+	}
 	return 0
 }
 

@@ -169,6 +169,20 @@ func (m *Socket) Decode(fields []byte) error {
 	return d.end()
 }
 
+// Encode makes a message with the id.
+func (m *Stop) Encode(id uint64) []byte {
+	e := encode(TypeStop, id)
+	e.bool(m.GoOn)
+	return e.buf
+}
+
+// Decode reads the fields after the header.
+func (m *Stop) Decode(fields []byte) error {
+	d := &decoder{buf: fields}
+	m.GoOn = d.bool()
+	return d.end()
+}
+
 // Encode makes a message with the id of the request.
 func (m *Reply) Encode(id uint64) []byte {
 	e := encode(TypeReply, id)

@@ -34,6 +34,7 @@ const (
 	TypeReset                  // daemon: kill everything but stage-1
 	TypeLaunch                 // daemon, to a launcher: start a stage-1
 	TypeSocket                 // daemon: make a stream socket in this network
+	TypeStop                   // daemon: stop everything but stage-1, or let it go on
 	TypeReply                  // stage-1: the request with this id is done, or failed
 	TypeExit                   // stage-1: the process with this id has ended
 )
@@ -113,6 +114,11 @@ type Launch struct {
 // connected.
 type Socket struct {
 	V6 bool // of IPv6, else of IPv4
+}
+
+// Stop stops every process with SIGSTOP, or ends that: what freezes where no control group can.
+type Stop struct {
+	GoOn bool
 }
 
 // Reply answers a request. Setup's carries the sockets of Listen, in the order asked for, Launch's the pidfd of

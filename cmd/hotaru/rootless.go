@@ -1,0 +1,27 @@
+package main
+
+import (
+	"fmt"
+	"os"
+
+	"hotaru/sandbox/namespace/userns"
+)
+
+// exitStatus is the end of a program that has said itself why.
+type exitStatus int
+
+func (s exitStatus) Error() string { return fmt.Sprintf("exit status %d", int(s)) }
+
+// rerun serves as root of a user namespace, for an ordinary user. dir is what that user means: root would mean another.
+func rerun(dir string, signals <-chan os.Signal) error {
+	status, err := userns.Rerun(append(os.Environ(), "HOTARU_DATA_DIR="+dir), signals)
+	if err != nil {
+		return fmt.Errorf("%w\nTo isolate functions takes root, or user namespaces for ordinary users (sysctl "+
+			"user.max_user_namespaces, kernel.unprivileged_userns_clone, kernel.apparmor_restrict_unprivileged_userns). "+
+			"With --sandbox=process nothing is isolated", err)
+	}
+	if status != 0 {
+		return exitStatus(status)
+	}
+	return nil
+}

@@ -1,0 +1,106 @@
+//go:build linux && (amd64 || arm64)
+
+package namespace_test
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"hotaru/sandbox"
+	"hotaru/sandbox/namespace"
+	"hotaru/sandbox/sandboxtest"
+)
+
+const (
+	// rootlessVariable is set in the tests of an ordinary user.
+	rootlessVariable = "HOTARU_TEST_ROOTLESS"
+	// ordinary is the user: nobody that a system has.
+	ordinary = 64321
+)
+
+// TestRootless runs the suite as an ordinary user in a user namespace: with that user's id alone, and with subordinate
+// ids.
+func TestRootless(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("needs root, to become somebody else")
+	}
+	dir := t.TempDir()
+	open := func(path string) {
+		for path != "/" && path != os.TempDir() {
+			if err := os.Chmod(path, 0o755); err != nil {
+				t.Fatal(err)
+			}
+			path = filepath.Dir(path)
+		}
+	}
+	open(dir)
+	sandboxtest.Prebuild(t, dir)
+	binary, err := os.ReadFile("/proc/self/exe")
+	if err == nil {
+		err = os.WriteFile(filepath.Join(dir, "test"), binary, 0o755)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, tc := range []struct{ name, subordinate, want string }{
+		{"one id", "", "alone"},
+		{"subordinate ids", fmt.Sprintf("%d:1879048192:65536\n", ordinary), "users"},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			if _, err := exec.LookPath("newuidmap"); err != nil && tc.subordinate != "" {
+				t.Skip("newuidmap is not installed")
+			}
+			tmp, err := os.MkdirTemp(dir, "tmp-")
+			if err == nil {
+				err = os.Chown(tmp, ordinary, ordinary)
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			// The machine's own files stay as they are: these are seen in a mount namespace of the test's.
+			for file, content := range map[string]string{
+				"subuid": tc.subordinate, "subgid": tc.subordinate,
+				"passwd": fmt.Sprintf("root:x:0:0::/root:/bin/sh\nfirefly:x:%d:%d::%s:/bin/sh\n", ordinary, ordinary, tmp),
+			} {
+				if err := os.WriteFile(filepath.Join(dir, file), []byte(content), 0o644); err != nil {
+					t.Fatal(err)
+				}
+			}
+			script := `set -e
+for file in subuid subgid passwd; do mount --bind "$1/$file" "/etc/$file"; done
+exec setpriv --reuid=$2 --regid=$2 --clear-groups "$1/test" -test.run='^TestSuiteRootless$' -test.v`
+			run := exec.Command("unshare", "--mount", "sh", "-c", script, "sh", dir, fmt.Sprint(ordinary))
+			run.Dir = dir
+			run.Env = []string{"PATH=" + os.Getenv("PATH"), "TMPDIR=" + tmp, "HOME=" + tmp, rootlessVariable + "=" + tc.want,
+				sandboxtest.BuiltVariable + "=" + dir}
+			out, err := run.CombinedOutput()
+			if err != nil || !strings.Contains(string(out), "--- PASS: TestSuiteRootless") {
+				t.Errorf("%v\n%s", err, out)
+			}
+		})
+	}
+}
+
+// TestSuiteRootless is the part of TestRootless that runs as an ordinary user.
+func TestSuiteRootless(t *testing.T) {
+	want := os.Getenv(rootlessVariable)
+	if want == "" {
+		t.Skip("TestRootless runs this")
+	}
+	sandboxtest.Run(t, func(t testing.TB) sandboxtest.Fixture {
+		driver := openDriver(t, namespace.Config{StateDir: t.TempDir()})
+		for _, c := range driver.Capabilities() {
+			if c.Boundary == sandbox.BoundaryIdentity && c.Enforced != (want == "users") {
+				t.Errorf("identity is enforced: %v, with %s", c.Enforced, want)
+			}
+			if !c.Enforced && c.Reason == "" {
+				t.Errorf("%s is not enforced for no reason", c.Boundary)
+			}
+		}
+		return sandboxtest.Fixture{Driver: driver, Root: sandboxtest.Root(t)}
+	})
+}
