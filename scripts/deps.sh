@@ -33,6 +33,7 @@ need gcc gcc libc6-dev
 need python3 python3 python3-venv
 need node nodejs
 need mkfs.ext4 e2fsprogs
+need newuidmap uidmap
 need curl curl
 need dig bind9-dnsutils
 need zip zip

@@ -30,7 +30,7 @@ type dataDir struct {
 }
 
 func main() {
-	if err := userns.Arrive(os.Getenv(userns.Variable)); err != nil {
+	if err := userns.Arrive(os.Getenv(userns.Variable), program()); err != nil {
 		fmt.Fprintln(os.Stderr, "hotaru:", err)
 		os.Exit(1)
 	}

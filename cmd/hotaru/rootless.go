@@ -12,9 +12,16 @@ type exitStatus int
 
 func (s exitStatus) Error() string { return fmt.Sprintf("exit status %d", int(s)) }
 
+// program is how this one was started.
+func program() userns.Program {
+	return userns.Program{Args: os.Args, Env: os.Environ(), Files: [3]*os.File{os.Stdin, os.Stdout, os.Stderr}}
+}
+
 // rerun serves as root of a user namespace, for an ordinary user. dir is what that user means: root would mean another.
 func rerun(dir string, signals <-chan os.Signal) error {
-	status, err := userns.Rerun(append(os.Environ(), "HOTARU_DATA_DIR="+dir), signals)
+	again := program()
+	again.Env = append(again.Env, "HOTARU_DATA_DIR="+dir)
+	status, err := userns.Rerun(again, signals)
 	if err != nil {
 		return fmt.Errorf("%w\nTo isolate functions takes root, or user namespaces for ordinary users (sysctl "+
 			"user.max_user_namespaces, kernel.unprivileged_userns_clone, kernel.apparmor_restrict_unprivileged_userns). "+

@@ -14,17 +14,18 @@ import (
 
 // TestMain also is what an ordinary user's process does, which rootless_test.go starts.
 func TestMain(m *testing.M) {
-	if err := userns.Arrive(os.Getenv(userns.Variable)); err != nil {
+	program := userns.Program{Args: os.Args, Env: os.Environ(), Files: [3]*os.File{os.Stdin, os.Stdout, os.Stderr}}
+	if err := userns.Arrive(os.Getenv(userns.Variable), program); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
 	if os.Getenv(rootlessVariable) != "" && os.Geteuid() != 0 {
-		status, err := userns.Rerun(os.Environ(), nil)
+		status, err := userns.Rerun(program, nil)
 		if err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			os.Exit(1)
 		}
 		os.Exit(status)
 	}
-	goleak.VerifyTestMain(m, goleak.IgnoreTopFunction("os.(*File).Read"), goleak.IgnoreAnyFunction("hotaru/sandbox/namespace/userns.Arrive.func1"))
+	goleak.VerifyTestMain(m, goleak.IgnoreAnyFunction("hotaru/sandbox/namespace/userns.endWith"))
 }

@@ -78,7 +78,7 @@ type Driver struct {
 	filter   []byte
 	landlock bool
 	v1Only   bool
-	rootless bool // root of a user namespace only
+	rootless bool    // root of a user namespace only
 	housing  Housing // nil: none but ours
 	housed   bool    // the housing is to be closed
 	spawner  *spawner

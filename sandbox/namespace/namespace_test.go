@@ -30,7 +30,10 @@ func newDriver(t testing.TB) *namespace.Driver {
 func openDriver(t testing.TB, config namespace.Config) *namespace.Driver {
 	t.Helper()
 	needRoot(t)
-	config.Stage1, config.Log = sandboxtest.Stage1(t), slog.New(slog.NewTextHandler(t.Output(), nil))
+	if config.Stage1 == nil {
+		config.Stage1 = sandboxtest.Stage1(t)
+	}
+	config.Log = slog.New(slog.NewTextHandler(t.Output(), nil))
 	driver, err := namespace.New(config)
 	if err != nil {
 		t.Fatal(err)

@@ -18,6 +18,10 @@ import (
 const (
 	// rootlessVariable is set in the tests of an ordinary user.
 	rootlessVariable = "HOTARU_TEST_ROOTLESS"
+	// builtVariable and helperVariable name directories with what that user cannot build: stage-1 and the suite's
+	// helper.
+	builtVariable  = "HOTARU_TEST_BUILT"
+	helperVariable = "HOTARU_TEST_HELPER"
 	// ordinary is the user: nobody that a system has.
 	ordinary = 64321
 )
@@ -29,22 +33,24 @@ func TestRootless(t *testing.T) {
 		t.Skip("needs root, to become somebody else")
 	}
 	dir := t.TempDir()
-	open := func(path string) {
-		for path != "/" && path != os.TempDir() {
-			if err := os.Chmod(path, 0o755); err != nil {
+	open := func(path string) { // a test's own directories are two deep
+		for _, dir := range []string{path, filepath.Dir(path)} {
+			if err := os.Chmod(dir, 0o755); err != nil {
 				t.Fatal(err)
 			}
-			path = filepath.Dir(path)
 		}
 	}
 	open(dir)
-	sandboxtest.Prebuild(t, dir)
+	helper := sandboxtest.Helper(t)
+	open(helper)
 	binary, err := os.ReadFile("/proc/self/exe")
-	if err == nil {
-		err = os.WriteFile(filepath.Join(dir, "test"), binary, 0o755)
-	}
 	if err != nil {
 		t.Fatal(err)
+	}
+	for name, content := range map[string][]byte{"test": binary, "stage1": sandboxtest.Stage1(t)} {
+		if err := os.WriteFile(filepath.Join(dir, name), content, 0o755); err != nil {
+			t.Fatal(err)
+		}
 	}
 	for _, tc := range []struct{ name, subordinate, want string }{
 		{"one id", "", "alone"},
@@ -54,11 +60,9 @@ func TestRootless(t *testing.T) {
 			if _, err := exec.LookPath("newuidmap"); err != nil && tc.subordinate != "" {
 				t.Skip("newuidmap is not installed")
 			}
-			tmp, err := os.MkdirTemp(dir, "tmp-")
-			if err == nil {
-				err = os.Chown(tmp, ordinary, ordinary)
-			}
-			if err != nil {
+			tmp := t.TempDir()
+			open(tmp)
+			if err := os.Chown(tmp, ordinary, ordinary); err != nil {
 				t.Fatal(err)
 			}
 			// The machine's own files stay as they are: these are seen in a mount namespace of the test's.
@@ -76,7 +80,7 @@ exec setpriv --reuid=$2 --regid=$2 --clear-groups "$1/test" -test.run='^TestSuit
 			run := exec.Command("unshare", "--mount", "sh", "-c", script, "sh", dir, fmt.Sprint(ordinary))
 			run.Dir = dir
 			run.Env = []string{"PATH=" + os.Getenv("PATH"), "TMPDIR=" + tmp, "HOME=" + tmp, rootlessVariable + "=" + tc.want,
-				sandboxtest.BuiltVariable + "=" + dir}
+				builtVariable + "=" + dir, helperVariable + "=" + helper}
 			out, err := run.CombinedOutput()
 			if err != nil || !strings.Contains(string(out), "--- PASS: TestSuiteRootless") {
 				t.Errorf("%v\n%s", err, out)
@@ -91,8 +95,12 @@ func TestSuiteRootless(t *testing.T) {
 	if want == "" {
 		t.Skip("TestRootless runs this")
 	}
-	sandboxtest.Run(t, func(t testing.TB) sandboxtest.Fixture {
-		driver := openDriver(t, namespace.Config{StateDir: t.TempDir()})
+	stage1, err := os.ReadFile(filepath.Join(os.Getenv(builtVariable), "stage1"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	sandboxtest.RunWith(t, os.Getenv(helperVariable), func(t testing.TB) sandboxtest.Fixture {
+		driver := openDriver(t, namespace.Config{StateDir: t.TempDir(), Stage1: stage1})
 		for _, c := range driver.Capabilities() {
 			if c.Boundary == sandbox.BoundaryIdentity && c.Enforced != (want == "users") {
 				t.Errorf("identity is enforced: %v, with %s", c.Enforced, want)

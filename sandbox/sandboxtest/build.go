@@ -11,27 +11,10 @@ import (
 	"time"
 )
 
-// BuiltVariable names a directory that has what the suite is made of already, "stage1" and "helper/helper": for a test
-// that goes on as a user who cannot build.
-const BuiltVariable = "HOTARU_SANDBOXTEST_BUILT"
-
-// Prebuild fills a directory for BuiltVariable.
-func Prebuild(t testing.TB, dir string) {
-	t.Helper()
-	must(t, os.WriteFile(filepath.Join(dir, "stage1"), Stage1(t), 0o755))
-	must(t, os.Mkdir(filepath.Join(dir, "helper"), 0o755))
-	build(t, filepath.Join(dir, "helper", "helper"), "hotaru/sandbox/sandboxtest/helper")
-}
-
 // Stage1 returns the namespace driver's init program for this machine, for a test that was not started through
 // `make`: the one that `make build` left, or a fresh one where that is missing or older than its sources.
 func Stage1(t testing.TB) []byte {
 	t.Helper()
-	if dir := os.Getenv(BuiltVariable); dir != "" {
-		image, err := os.ReadFile(filepath.Join(dir, "stage1"))
-		must(t, err)
-		return image
-	}
 	driver := sourceDir(t, "hotaru/sandbox/namespace")
 	binary := filepath.Join(driver, "bin", "stage1-linux-"+runtime.GOARCH)
 	if outdated(t, binary, filepath.Join(driver, "stage1"), filepath.Join(driver, "wire")) {
@@ -57,9 +40,6 @@ func Stage1(t testing.TB) []byte {
 // "helper". It can be read by every user.
 func Helper(t testing.TB) string {
 	t.Helper()
-	if dir := os.Getenv(BuiltVariable); dir != "" {
-		return filepath.Join(dir, "helper")
-	}
 	dir := t.TempDir()
 	must(t, os.Chmod(dir, 0o755))
 	build(t, filepath.Join(dir, "helper"), "hotaru/sandbox/sandboxtest/helper")

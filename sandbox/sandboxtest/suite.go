@@ -36,7 +36,12 @@ type suite struct {
 
 // Run runs the suite. Each test gets a fixture of its own and checks that the driver left nothing behind.
 func Run(t *testing.T, newFixture func(t testing.TB) Fixture) {
-	s := &suite{make: newFixture, program: Helper(t)}
+	RunWith(t, Helper(t), newFixture)
+}
+
+// RunWith is Run for a user who cannot build: helper is what Helper returned to another.
+func RunWith(t *testing.T, helper string, newFixture func(t testing.TB) Fixture) {
+	s := &suite{make: newFixture, program: helper}
 	for _, test := range []struct {
 		name string
 		run  func(*testing.T, *host)

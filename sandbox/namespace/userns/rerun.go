@@ -3,14 +3,18 @@
 package userns
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
 	"os"
 	"os/exec"
 	"os/user"
+	"slices"
 	"strconv"
+	"strings"
 	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -26,11 +30,21 @@ const (
 // which started it has gone.
 const lifeline = 3
 
-// Rerun runs this program again, with the same arguments and standard files, as root of a user namespace and a mount
-// namespace of its own, and waits for its end. The namespace has the user's subordinate ids (subuid(5)), if newuidmap and
-// newgidmap are installed and there are any; otherwise its root's alone. environ are the new process's variables.
-// What signals receives is passed on to it. It answers the exit status.
-func Rerun(environ []string, signals <-chan os.Signal) (int, error) {
+// self is this program, whatever has become of its file.
+const self = "/proc/self/exe"
+
+// Program is how this program was started, and what it is started with again.
+type Program struct {
+	// Args has the program's own name at 0.
+	Args, Env []string
+	// Files are standard input, output and error.
+	Files [3]*os.File
+}
+
+// Rerun runs this program again as root of a user namespace and a mount namespace of its own, and waits for its end. The
+// namespace has the user's subordinate ids (subuid(5)), if newuidmap and newgidmap are installed and there are any;
+// otherwise its root's alone. What signals receives is passed on. It answers the exit status.
+func Rerun(program Program, signals <-chan os.Signal) (int, error) {
 	theirs, ours, err := os.Pipe()
 	if err != nil {
 		return 0, fmt.Errorf("userns: %w", err)
@@ -40,10 +54,10 @@ func Rerun(environ []string, signals <-chan os.Signal) (int, error) {
 	if err != nil {
 		return 0, errors.Join(err, theirs.Close())
 	}
-	command := exec.Command("/proc/self/exe", os.Args[1:]...)
-	command.Args[0] = os.Args[0]
-	command.Stdin, command.Stdout, command.Stderr = os.Stdin, os.Stdout, os.Stderr
-	command.ExtraFiles = []*os.File{theirs}
+	command := &exec.Cmd{
+		Path: self, Args: program.Args, Stdin: program.Files[0], Stdout: program.Files[1], Stderr: program.Files[2],
+		ExtraFiles: []*os.File{theirs},
+	}
 	// A terminal's signals go to whole groups: this process passes them on, once.
 	command.SysProcAttr = &syscall.SysProcAttr{Cloneflags: unix.CLONE_NEWUSER | unix.CLONE_NEWNS, Setpgid: true}
 	role := inside
@@ -53,7 +67,7 @@ func Rerun(environ []string, signals <-chan os.Signal) (int, error) {
 		command.SysProcAttr.UidMappings = []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getuid(), Size: 1}}
 		command.SysProcAttr.GidMappings = []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getgid(), Size: 1}}
 	}
-	command.Env = append(environ, Variable+"="+role)
+	command.Env = slices.Concat(program.Env, []string{Variable + "=" + role})
 	err = errors.Join(command.Start(), theirs.Close())
 	if err != nil {
 		return 0, fmt.Errorf("userns: a user namespace for an ordinary user: %w", err)
@@ -87,31 +101,31 @@ func ignoreExit(err error) error {
 	return err
 }
 
-// Arrive is to be called first thing in main with the value of Variable. In a process that Rerun started it returns
+// Arrive is to be called first thing in main, with the value of Variable and how the program was started. In a process that Rerun started it returns
 // once that is root of its namespace, and sees to it that the process is told to end (SIGTERM) when the one that started
 // it has gone. Anywhere else it does nothing.
-func Arrive(role string) error {
+func Arrive(role string, program Program) error {
 	switch role {
 	case waiting:
 		line := os.NewFile(lifeline, "lifeline")
 		if _, err := io.ReadFull(line, make([]byte, 1)); err != nil {
 			return fmt.Errorf("userns: no ids: %w", err)
 		}
-		if err := os.Setenv(Variable, inside); err != nil {
-			return fmt.Errorf("userns: %w", err)
-		}
 		// Started without ids it has lost its privilege: as root, a program starts with all.
-		return fmt.Errorf("userns: %w", syscall.Exec("/proc/self/exe", os.Args, os.Environ()))
+		env := slices.DeleteFunc(slices.Clone(program.Env), func(v string) bool { return strings.HasPrefix(v, Variable+"=") })
+		return fmt.Errorf("userns: %w", syscall.Exec(self, program.Args, append(env, Variable+"="+inside)))
 	case inside:
 		unix.CloseOnExec(lifeline)
 		line := os.NewFile(lifeline, "lifeline")
-		go func() {
-			_, _ = io.Copy(io.Discard, line) // ends with whoever holds the other end
-			_ = syscall.Kill(os.Getpid(), syscall.SIGTERM)
-		}()
-		return os.Unsetenv(Variable)
+		go endWith(line)
 	}
 	return nil
+}
+
+// endWith ends this process when the one that holds the other end of the line has gone.
+func endWith(line *os.File) {
+	_, _ = io.Copy(io.Discard, line)
+	_ = syscall.Kill(os.Getpid(), syscall.SIGTERM)
 }
 
 // idMaps are what newuidmap and newgidmap are to write.
@@ -120,8 +134,10 @@ type idMaps struct{ users, groups []string }
 // subordinateMaps are those of this user; nil where the system gives none.
 func subordinateMaps() (*idMaps, error) {
 	for _, tool := range []string{"newuidmap", "newgidmap"} {
-		if _, err := exec.LookPath(tool); err != nil {
+		if _, err := exec.LookPath(tool); errors.Is(err, exec.ErrNotFound) {
 			return nil, nil
+		} else if err != nil {
+			return nil, fmt.Errorf("userns: %w", err)
 		}
 	}
 	login := ""
@@ -145,10 +161,15 @@ func subordinateMaps() (*idMaps, error) {
 	return &maps, nil
 }
 
+// writeLimit bounds newuidmap and newgidmap.
+const writeLimit = 10 * time.Second
+
 // write gives the ids to a process.
 func (m *idMaps) write(pid int) error {
+	ctx, cancel := context.WithTimeout(context.Background(), writeLimit)
+	defer cancel()
 	for tool, args := range map[string][]string{"newuidmap": m.users, "newgidmap": m.groups} {
-		if out, err := exec.Command(tool, append([]string{strconv.Itoa(pid)}, args...)...).CombinedOutput(); err != nil {
+		if out, err := exec.CommandContext(ctx, tool, append([]string{strconv.Itoa(pid)}, args...)...).CombinedOutput(); err != nil {
 			return fmt.Errorf("userns: %s: %w: %s", tool, err, out)
 		}
 	}

@@ -48,10 +48,10 @@ func fromMaps(users, groups []Entry) IDs {
 	ids := IDs{Rootless: true}
 	for _, u := range users {
 		for _, g := range groups {
-			first := max(u.Inside, g.Inside, 1)
+			first := uint64(max(u.Inside, g.Inside, 1))
 			end := min(uint64(u.Inside)+uint64(u.Count), uint64(g.Inside)+uint64(g.Count))
-			if uint64(first) < end && uint32(end-uint64(first)) > ids.Count {
-				ids.First, ids.Count = first, uint32(end-uint64(first))
+			if end > first+uint64(ids.Count) {
+				ids.First, ids.Count = uint32(first), uint32(end-first)
 			}
 		}
 	}

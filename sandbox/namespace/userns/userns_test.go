@@ -6,7 +6,20 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+
+	"go.uber.org/goleak"
 )
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// TestArriveElsewhere: a process that nobody started for this goes on as it is.
+func TestArriveElsewhere(t *testing.T) {
+	for _, role := range []string{"", "other"} {
+		if err := Arrive(role, Program{}); err != nil {
+			t.Errorf("%q: %v", role, err)
+		}
+	}
+}
 
 func TestFromMaps(t *testing.T) {
 	all := []Entry{{0, 0, 4294967295}}
