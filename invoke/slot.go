@@ -9,7 +9,7 @@ import (
 
 // slotPatience is how long an invocation waits for a slot that is about to become free, because its invocation has been
 // answered: a caller who invokes one event after the other never meets a limit of one.
-const slotPatience = 10 * time.Millisecond
+const slotPatience = time.Second
 
 // holder is what a concurrency limit belongs to: a function that has executions reserved, or, without a name, all that have
 // none of an account in one region.
