@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/lambda"
@@ -224,4 +225,52 @@ func (h *harness) extensionFault(fault, message, layer string) {
 		}
 	}
 	h.said(name, 3, message)
+}
+
+// TestInternalExtension: code of a managed runtime registers as an extension from inside the runtime process, hears of
+// events, and gets SIGTERM when the environment ends.
+func TestInternalExtension(t *testing.T) {
+	h := start(t)
+	h.createPython("f", `
+import json, os, signal, sys, threading, urllib.request
+api = "http://" + os.environ["AWS_LAMBDA_RUNTIME_API"] + "/2020-01-01/extension/"
+heard = threading.Semaphore(0)
+def ask(path, **headers):
+    body = b'{"events":["INVOKE"]}' if path == "register" else None
+    return urllib.request.urlopen(urllib.request.Request(api + path, data=body, headers={k.replace("_", "-"): v for k, v in headers.items()}))
+identifier = ask("register", Lambda_Extension_Name="inside").headers["Lambda-Extension-Identifier"]
+def hear():
+    while True:
+        print("heard", json.load(ask("event/next", Lambda_Extension_Identifier=identifier))["eventType"])
+        heard.release()
+threading.Thread(target=hear, daemon=True).start()
+def leave(*_):
+    print("goodbye", flush=True)
+    os._exit(0)
+signal.signal(signal.SIGTERM, leave)
+def handler(event, context):
+    return heard.acquire(timeout=5)
+`)
+	for range 2 {
+		if got := h.ok("f", "{}"); got != "true" {
+			t.Errorf("heard of the event: %s", got)
+		}
+	}
+	if _, err := h.lambda.DeleteFunction(t.Context(), &lambda.DeleteFunctionInput{FunctionName: aws.String("f")}); err != nil {
+		t.Fatal(err)
+	}
+	for deadline := time.Now().Add(20 * time.Second); ; {
+		log := strings.Join(messages(h.logged("/aws/lambda/f", 2)), "")
+		if strings.Contains(log, "goodbye") {
+			for _, want := range []string{"EXTENSION\tName: inside\tState: Ready\tEvents: [INVOKE]\n", "heard INVOKE\n"} {
+				if !strings.Contains(log, want) {
+					t.Errorf("no %q in the log:\n%s", want, log)
+				}
+			}
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("no goodbye in the log:\n%s", log)
+		}
+	}
 }

@@ -32,6 +32,8 @@ func (s *server) mux() http.Handler {
 	mux.HandleFunc("POST "+invocationPath+"{id}/response", s.answer)
 	mux.HandleFunc("POST "+invocationPath+"{id}/error", s.answer)
 	mux.HandleFunc("POST "+runtimePath+"init/error", s.initError)
+	mux.HandleFunc("GET "+runtimePath+"restore/next", s.restoreNext)
+	mux.HandleFunc("POST "+runtimePath+"restore/error", s.initError)
 	return mux
 }
 
@@ -40,7 +42,7 @@ func (s *server) next(w http.ResponseWriter, r *http.Request) {
 	s.mu.Lock()
 	again := false
 	switch s.state {
-	case stateStarted:
+	case stateStarted, stateRestoring:
 		s.state = stateReady
 		s.changeLocked()
 	case stateSent:
@@ -155,14 +157,32 @@ func (s *server) answer(w http.ResponseWriter, r *http.Request) {
 	refusal.Accepted(w)
 }
 
-// initError is a runtime that cannot start.
+// restoreNext is a runtime that waits for its snapshot to be restored. No snapshot was taken, so that it may go on at
+// once with its hooks: what they do is part of Init.
+func (s *server) restoreNext(w http.ResponseWriter, _ *http.Request) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.state != stateStarted {
+		refuseTransition(w, s.state, stateRestoring)
+		return
+	}
+	s.state = stateRestoring
+	s.changeLocked()
+	refusal.Reply(w, http.StatusOK, nil)
+}
+
+// initError is a runtime that cannot start, or whose hooks after a restore fail.
 func (s *server) initError(w http.ResponseWriter, r *http.Request) {
+	from, to := stateStarted, stateInitError
+	if strings.HasSuffix(r.URL.Path, "/restore/error") {
+		from, to = stateRestoring, stateRestoreError
+	}
 	body, err := readBody(r)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	switch {
-	case s.state != stateStarted:
-		refuseTransition(w, s.state, stateInitError)
+	case s.state != from:
+		refuseTransition(w, s.state, to)
 	case errors.Is(err, errTooLarge):
 		refusal.Write(w, http.StatusRequestEntityTooLarge, "RequestEntityTooLarge",
 			fmt.Sprintf("Exceeded maximum allowed payload size (%d bytes).", MaxPayload))
@@ -171,7 +191,7 @@ func (s *server) initError(w http.ResponseWriter, r *http.Request) {
 	default:
 		s.fault = faultOf(r.Header, body)
 		s.fault.Init = true
-		s.state = stateInitError
+		s.state = to
 		refusal.Accepted(w)
 		// Init ends the session, and with it the connection: the runtime has its reply before.
 		_ = http.NewResponseController(w).Flush() // fails only for a runtime that has hung up

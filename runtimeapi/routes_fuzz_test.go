@@ -15,7 +15,7 @@ import (
 // FuzzRoutes lets a runtime that has an event send any three requests: whatever they are, the handlers answer
 // with a status they know, and the invocation ends with an answer or by being cut off.
 func FuzzRoutes(f *testing.F) {
-	for _, path := range []string{"invocation/r/response", "invocation/r/error", "invocation/next", "init/error", "invocation/%2e/response"} {
+	for _, path := range []string{"invocation/r/response", "invocation/r/error", "invocation/next", "init/error", "restore/next", "restore/error", "invocation/%2e/response"} {
 		f.Add("POST", path, "application/json", "", `{"errorType":"x"}`)
 		f.Add("POST", path, "application/vnd.aws.lambda.error.cause+json", "streaming", "{")
 	}

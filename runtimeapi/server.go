@@ -18,11 +18,14 @@ type state string
 const (
 	stateStarted   state = "Started"
 	stateInitError state = "InitError"
-	stateReady     state = "Ready"
-	stateRunning   state = "Running"
-	stateResponse  state = "InvocationResponse"
-	stateError     state = "InvocationErrorResponse"
-	stateSent      state = "RuntimeResponseSentState"
+	// The two of hooks after a restore.
+	stateRestoring    state = "Restoring"
+	stateRestoreError state = "RestoreError"
+	stateReady        state = "Ready"
+	stateRunning      state = "Running"
+	stateResponse     state = "InvocationResponse"
+	stateError        state = "InvocationErrorResponse"
+	stateSent         state = "RuntimeResponseSentState"
 )
 
 // server is a Session over HTTP.
@@ -82,9 +85,9 @@ func (s *server) waitLocked(ctx context.Context, done func() bool) error {
 func (s *server) Init(ctx context.Context, _ Start) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	err := s.waitLocked(ctx, func() bool { return s.state != stateStarted })
+	err := s.waitLocked(ctx, func() bool { return s.state != stateStarted && s.state != stateRestoring })
 	switch {
-	case err == nil && s.state == stateInitError: // even if the runtime has gone since it said so
+	case err == nil && (s.state == stateInitError || s.state == stateRestoreError): // even if the runtime has gone since it said so
 		s.breakLocked(ErrRuntimeGone)
 		return s.fault
 	case s.broken != nil:
