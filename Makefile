@@ -86,6 +86,10 @@ fuzz: stage1 ## Run every fuzz target for FUZZTIME (20s), two at a time
 bench: build ## Measure cold and warm starts, throughput and memory; results in bench/out
 	@go run ./bench
 
+.PHONY: leaks
+leaks: stage1 ## Look for leaks after 10,000 invocations and 500 environments (as root; some minutes)
+	@HOTARU_LEAKS=50 go test -count=1 -timeout 30m -run TestLeaks -v ./daemon | grep -v harness_test
+
 .PHONY: demo
 demo: build ## Start Hotaru, deploy a function and invoke it, step by step
 	@go run ./demo
