@@ -214,3 +214,51 @@ exports.handler = async () => [require('./both_have').FROM, require('layer_has')
 		}
 	})
 }
+
+// TestHugeErrors has errors that are longer than an answer may be, or whose traces are long: each is one answer on every
+// way, and the next event is served.
+func TestHugeErrors(t *testing.T) {
+	both(t, `
+def ping(n):
+    return pong(n)
+
+def pong(n):
+    return ping(n + 1)
+
+def handler(event, context):
+    if event == 1:
+        raise ValueError("x" * 7000000)
+    if event == 2:
+        return ping(0)
+    return "alive"
+`, `
+Error.stackTraceLimit = 5000;
+const ping = (n) => pong(n);
+const pong = (n) => ping(n + 1);
+exports.handler = async (event) => {
+  if (event === 1) throw new RangeError('x'.repeat(7000000));
+  return event === 2 ? ping(0) : 'alive';
+};
+`, func(t *testing.T, r *runtime.Runtime, task string) {
+		for _, way := range []way{cold, zygote, overHTTP} {
+			p := setup{runtime: r, task: task, handler: "app.handler", way: way, logs: &counter{}}.launch(t)
+			if err := p.init(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			var fault *runtimeapi.FunctionError
+			invoke := func(payload string) (*runtimeapi.Response, error) {
+				return p.session.Invoke(t.Context(), &runtimeapi.Event{RequestID: "1", Payload: []byte(payload)})
+			}
+			if _, err := invoke("1"); !errors.As(err, &fault) || fault.Type != runtimeapi.TypeResponseTooLarge {
+				t.Errorf("%s: a message of 7 MB: %.200v", way, err)
+			}
+			if _, err := invoke("2"); !errors.As(err, &fault) || fault.Type != "RecursionError" && fault.Type != "RangeError" ||
+				bytes.Count(fault.Payload, []byte("pong")) < 100 {
+				t.Errorf("%s: a long trace: %.200v", way, err)
+			}
+			if response, err := invoke("3"); err != nil || string(response.Payload) != `"alive"` {
+				t.Errorf("%s: afterwards: %v, %v", way, response, err)
+			}
+		}
+	})
+}
