@@ -19,6 +19,7 @@ var version = "development"
 type cli struct {
 	Serve    serveCommand    `cmd:"" help:"Serve Lambda's API until told to stop."`
 	Env      envCommand      `cmd:"" help:"Print the shell variables that point AWS tools to this Hotaru."`
+	Doctor   doctorCommand   `cmd:"" help:"Say what isolates functions on this machine, what does not, and how to mend it."`
 	Logs     logsCommand     `cmd:"" help:"Print what a function has logged."`
 	Runtimes runtimesCommand `cmd:"" help:"List Lambda's runtimes and which of them run on this machine."`
 	Version  versionCommand  `cmd:"" help:"Print the version."`

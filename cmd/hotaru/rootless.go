@@ -17,10 +17,13 @@ func program() userns.Program {
 	return userns.Program{Args: os.Args, Env: os.Environ(), Files: [3]*os.File{os.Stdin, os.Stdout, os.Stderr}}
 }
 
-// rerun serves as root of a user namespace, for an ordinary user. dir is what that user means: root would mean another.
+// rerun does the same as root of a user namespace, for an ordinary user. dir is the data directory that this user means,
+// because root would mean another; "" where there is none.
 func rerun(dir string, signals <-chan os.Signal) error {
 	again := program()
-	again.Env = append(again.Env, "HOTARU_DATA_DIR="+dir)
+	if dir != "" {
+		again.Env = append(again.Env, "HOTARU_DATA_DIR="+dir)
+	}
 	status, err := userns.Rerun(again, signals)
 	if err != nil {
 		return fmt.Errorf("%w\nTo isolate functions takes root, or user namespaces for ordinary users (sysctl "+

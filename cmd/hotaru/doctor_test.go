@@ -1,0 +1,75 @@
+package main
+
+import (
+	"errors"
+	"strings"
+	"testing"
+
+	"hotaru/daemon"
+	"hotaru/sandbox"
+)
+
+func surveyed() []daemon.Surveyed {
+	return []daemon.Surveyed{
+		{Sandbox: "namespace", Capabilities: []sandbox.Capability{
+			{Boundary: sandbox.BoundaryFiles, Enforced: true},
+			{Boundary: sandbox.LimitTmp, Reason: "no quota", Mend: "install mkfs.ext4"},
+		}},
+		{Sandbox: "oci", Err: errors.New("no runtime")},
+	}
+}
+
+func TestDoctorRefuses(t *testing.T) {
+	if err := (doctorCommand{Require: []string{"all", "files", "tmp"}}).Validate(); err != nil {
+		t.Error(err)
+	}
+	if err := (doctorCommand{Require: []string{"walls"}}).Validate(); err == nil {
+		t.Error("a boundary that is none was taken")
+	}
+}
+
+func TestDoctorRequires(t *testing.T) {
+	for _, tc := range []struct {
+		sandbox string
+		require []string
+		want    string
+	}{
+		{"all", nil, ""},
+		{"all", []string{"files"}, ""},
+		{"all", []string{"tmp"}, "not enforced: namespace tmp"},
+		{"all", []string{"files", "tmp"}, "not enforced: namespace tmp"},
+		{"namespace", []string{"all"}, "not enforced: namespace tmp"},
+		{"oci", []string{"files"}, "not enforced: oci"},
+		{"oci", nil, ""},
+	} {
+		err := doctorCommand{Sandbox: tc.sandbox, Require: tc.require}.lacking(doctorRows(surveyed()))
+		if got := errorText(err); got != tc.want {
+			t.Errorf("%s %v: %q, want %q", tc.sandbox, tc.require, got, tc.want)
+		}
+	}
+}
+
+func errorText(err error) string {
+	if err == nil {
+		return ""
+	}
+	return err.Error()
+}
+
+func TestDoctorPrints(t *testing.T) {
+	var out strings.Builder
+	if err := printDoctor(&out, doctorRows(surveyed())); err != nil {
+		t.Fatal(err)
+	}
+	const want = `namespace  files  enforced
+namespace  tmp    not enforced   no quota; to mend it: install mkfs.ext4
+oci               does not work  no runtime
+`
+	got := ""
+	for line := range strings.Lines(out.String()) {
+		got += strings.TrimRight(line, " \n") + "\n"
+	}
+	if got != want {
+		t.Errorf("prints\n%swant\n%s", got, want)
+	}
+}
