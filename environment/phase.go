@@ -5,8 +5,8 @@ import "fmt"
 // phase is where an environment is in its life (docs/states.md has the whole picture).
 //
 //	cold --Init--> ready --Invoke--> busy --answer--> answered --all ask for their next event--> ready
-//	  ^              |                |                  |
-//	  +---reset------+----------------+------------------+      after a failed Init, a crash or a timeout
+//	  ^                               |                  |
+//	  +---reset-----------------------+------------------+      after a crash or a timeout, or a failed Init
 //
 // from ready by Shutdown, and from anywhere else at once, to closed, for good.
 type phase int
@@ -29,7 +29,7 @@ func (p phase) String() string {
 var moves = map[phase][]phase{
 	cold:         {initializing, closed},
 	initializing: {ready, cold, closed},
-	ready:        {busy, cold, shuttingDown, closed},
+	ready:        {busy, shuttingDown},
 	busy:         {answered, cold, closed},
 	answered:     {ready, cold, closed},
 	shuttingDown: {closed},

@@ -80,6 +80,7 @@ func (e *Environment) sayRuntimeDone(fail *failure) {
 		return
 	}
 	t.done = true
+	e.out.takePrinted() // what the function printed comes first
 	now := time.Now()
 	done := telemetry.RuntimeDone{RequestID: t.in.RequestID, Tracing: telemetry.TracingOf(t.in.TraceID)}
 	done.Status, done.ErrorType = statusOf(fail)
