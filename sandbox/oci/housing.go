@@ -6,7 +6,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"os"
 	"os/exec"
@@ -140,20 +139,17 @@ func (h *house) Launch(ctx context.Context, l namespace.Lodging) (int, error) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, launchTimeout)
 	defer cancel()
-	messages, err := os.OpenFile(filepath.Join(l.Dir, "messages"), os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
-	if err != nil {
-		return 0, fmt.Errorf("sandbox: %w", err)
-	}
-	defer messages.Close()
 	args := h.runtime.arguments(filepath.Base(h.places.dir)+"-"+l.ID, l.Dir)
 	cmd := exec.CommandContext(ctx, args[0], args[1:]...)
 	cmd.Env, cmd.Dir = []string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin"}, "/"
-	cmd.Stdin, cmd.Stdout, cmd.Stderr = l.Control, messages, messages
+	// Output and errors are /dev/null: they become stage-1's, and user code in gVisor could write to them. What the
+	// runtime has to say is in its log.
+	cmd.Stdin = l.Control
 	if err := onThread(func() error { return h.start(cmd, &l) }); err != nil {
 		return 0, err
 	}
 	if err := cmd.Wait(); err != nil {
-		return 0, fmt.Errorf("sandbox: %s: %w: %s", h.runtime.path, err, lastWords(messages))
+		return 0, fmt.Errorf("sandbox: %s: %w: %s", h.runtime.path, err, lastWords(filepath.Join(l.Dir, logFile)))
 	}
 	content, err := os.ReadFile(filepath.Join(l.Dir, pidFile))
 	if err != nil {
@@ -205,17 +201,12 @@ func (h *house) furnish(l *namespace.Lodging) error {
 	return nil
 }
 
-// lastWords is the end of what the runtime said.
-func lastWords(messages *os.File) string {
+// lastWords is the end of the runtime's log.
+func lastWords(path string) string {
 	const most = 2 << 10
-	info, err := messages.Stat()
+	content, err := os.ReadFile(path)
 	if err != nil {
 		return err.Error()
 	}
-	text := make([]byte, min(info.Size(), most))
-	n, err := messages.ReadAt(text, info.Size()-int64(len(text)))
-	if err != nil && !errors.Is(err, io.EOF) {
-		return err.Error()
-	}
-	return strings.TrimSpace(string(text[:n]))
+	return strings.TrimSpace(string(content[max(0, len(content)-most):]))
 }

@@ -79,7 +79,7 @@ func identify(path string) (ociRuntime, error) {
 
 // arguments are the command line that runs a container whose files are in dir.
 func (r ociRuntime) arguments(id, dir string) []string {
-	args := []string{r.path, "--root", filepath.Join(dir, "state")}
+	args := []string{r.path, "--root", filepath.Join(dir, "state"), "--log", filepath.Join(dir, logFile)}
 	if r.gvisor {
 		// The network is the namespace's, with the daemon's sockets in it: gVisor's own would have a loopback apart.
 		// Control groups are joined before it starts. Nothing may be written over the root, not even in memory.
@@ -88,5 +88,8 @@ func (r ociRuntime) arguments(id, dir string) []string {
 	return append(args, "run", "--detach", "--bundle", dir, "--pid-file", filepath.Join(dir, pidFile), id)
 }
 
-// pidFile is where the runtime leaves the number of the container's process.
-const pidFile = "pid"
+// What the runtime leaves: the number of the container's process, and its log.
+const (
+	pidFile = "pid"
+	logFile = "log"
+)
