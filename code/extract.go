@@ -2,11 +2,10 @@ package code
 
 import (
 	"context"
-	"errors"
 	"io"
 	"io/fs"
-	"os"
-	"time"
+
+	"hotaru/code/tree"
 )
 
 const (
@@ -15,7 +14,7 @@ const (
 	executableMode fs.FileMode = 0o755
 )
 
-// check unpacks all of a zip file to nowhere, so that extract of the same bytes can fail only for want of a
+// check unpacks all of a zip file to nowhere, so that unpacking the same bytes can fail only for want of a
 // working disk, and counts the bytes.
 func check(ctx context.Context, zip []byte) (unzipped int64, err error) {
 	c, content, err := read(ctx, zip)
@@ -30,76 +29,28 @@ func check(ctx context.Context, zip []byte) (unzipped int64, err error) {
 	return mostUnzipped - content.left, nil
 }
 
-// extract unpacks what was read into an empty directory, which nothing can lead out of. After an error the
-// directory has any part of it.
-func extract(ctx context.Context, c *contents, root *os.Root) error {
-	content := &unpacker{left: mostUnzipped}
-	if err := root.Chmod(".", directoryMode); err != nil {
-		return err
-	}
-	return content.fill(ctx, root, c.root)
+// tree is what was read as a file system, whose files are unpacked when they are read, one at a time.
+func (c *contents) tree(ctx context.Context) *tree.Node {
+	return c.root.tree(ctx, &unpacker{left: mostUnzipped})
 }
 
-// fill makes what is in a directory, which is open. No path of more than one element is ever walked: that
-// would cost a system call per element, and could meet a link.
-func (u *unpacker) fill(ctx context.Context, open *os.Root, dir *node) error {
-	for _, n := range dir.inside {
-		if err := ctx.Err(); err != nil {
-			return err
+func (n *node) tree(ctx context.Context, u *unpacker) *tree.Node {
+	switch n.kind {
+	case linkKind:
+		return tree.Link(n.target, n.modified)
+	case fileKind:
+		mode := fileMode
+		if n.executable {
+			mode = executableMode
 		}
-		var err error
-		switch n.kind {
-		case directoryKind:
-			err = u.makeDirectory(ctx, open, n)
-		case fileKind:
-			err = u.makeFile(ctx, open, n)
-		case linkKind:
-			err = open.Symlink(n.target, n.name)
-		}
-		if err != nil {
-			return err
-		}
+		return tree.File(mode, n.modified, &tree.Content{Size: int64(n.entry.size), Open: func() (io.ReadCloser, error) {
+			r, err := u.open(ctx, n.entry)
+			return io.NopCloser(r), err
+		}})
 	}
-	return nil
-}
-
-// makeDirectory makes a directory with all that is in it. Its time comes last, since each new name changes it.
-func (u *unpacker) makeDirectory(ctx context.Context, parent *os.Root, n *node) error {
-	if err := parent.Mkdir(n.name, directoryMode); err != nil {
-		return err
+	dir := tree.Directory(directoryMode, n.modified)
+	for _, child := range n.inside {
+		dir.Children[child.name] = child.tree(ctx, u)
 	}
-	open, err := parent.OpenRoot(n.name)
-	if err != nil {
-		return err
-	}
-	err = open.Chmod(".", directoryMode) // Mkdir asked the umask
-	if err == nil {
-		err = u.fill(ctx, open, n)
-	}
-	if err := errors.Join(err, open.Close()); err != nil {
-		return err
-	}
-	if n.modified.IsZero() {
-		return nil
-	}
-	return parent.Chtimes(n.name, time.Time{}, n.modified)
-}
-
-func (u *unpacker) makeFile(ctx context.Context, parent *os.Root, n *node) error {
-	mode := fileMode
-	if n.executable {
-		mode = executableMode
-	}
-	f, err := parent.OpenFile(n.name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, mode)
-	if err != nil {
-		return err
-	}
-	err = u.unpack(ctx, n.entry, f)
-	if err == nil {
-		err = f.Chmod(mode)
-	}
-	if err := errors.Join(err, f.Close()); err != nil {
-		return err
-	}
-	return parent.Chtimes(n.name, time.Time{}, n.modified)
+	return dir
 }

@@ -62,7 +62,7 @@ func extractBesideCanary(t *testing.T, data []byte) {
 
 	c, _, err := read(t.Context(), data)
 	if err == nil {
-		err = extract(t.Context(), c, root)
+		err = c.tree(t.Context()).WriteDirectory(t.Context(), inside)
 	}
 	_, checked := check(t.Context(), data)
 

@@ -26,7 +26,7 @@ func MergedDigest(digests []string) string {
 	return hex.EncodeToString(sum.Sum(nil))
 }
 
-// Merged gives the directory that stored packages unpack to together, as Lambda's layers do in /opt: each over those
+// Merged gives the directory, or image, that stored packages unpack to together, as Lambda's layers do in /opt: each over those
 // before it. A directory joins a directory of the same name; anything else takes the place of what had its name, so a
 // link is never walked. It is made at the first call, as Root's is, and stays until Sweep removes it. Packages that
 // cannot be together are an *Error; a digest that is not there is store.ErrNotFound.

@@ -185,7 +185,7 @@ func FuzzMerged(f *testing.F) {
 		root, err := os.OpenRoot(inside)
 		must(t, err)
 		defer root.Close()
-		must(t, extract(t.Context(), c, root))
+		must(t, c.tree(t.Context()).WriteDirectory(t.Context(), inside))
 		wantEmpty(t, beside)
 		checkTree(t, root, true)
 	})

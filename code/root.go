@@ -8,11 +8,12 @@ import (
 	"os"
 	"path/filepath"
 
+	"hotaru/code/tree"
 	"hotaru/store"
 )
 
-// Root gives the directory that a stored package unpacks to: absolute, owned by who runs Hotaru, readable and
-// never writable for everybody else, and nothing in it but the package. It is made at the first call, once,
+// Root gives the directory that a stored package unpacks to, or the EROFS image of it (Images): absolute, owned by who
+// runs Hotaru, readable and never writable for everybody else, and nothing in it but the package. It is made at the first call, once,
 // whoever calls meanwhile. It stays until Sweep removes it; callers must not change it. A digest that is not
 // there is store.ErrNotFound.
 func (s *Store) Root(ctx context.Context, digest string) (dir string, err error) {
@@ -57,7 +58,7 @@ func (s *Store) complete(path string) bool {
 		return false
 	}
 	info, err := os.Lstat(filepath.Join(path, rootName))
-	return err == nil && info.IsDir()
+	return err == nil && info.IsDir() != s.Images
 }
 
 // make unpacks packages beside their place and moves them there when they are whole. The caller has the lock.
@@ -84,7 +85,7 @@ func (s *Store) make(ctx context.Context, packages []string, path string) (err e
 			_ = os.RemoveAll(tmp) // else the next Open does
 		}
 	}()
-	if err := extractTo(ctx, content, filepath.Join(tmp, rootName)); err != nil {
+	if err := s.write(ctx, content.tree(ctx), filepath.Join(tmp, rootName)); err != nil {
 		return err
 	}
 	if err := os.WriteFile(filepath.Join(tmp, markerName), []byte(s.life), 0o600); err != nil {
@@ -121,16 +122,12 @@ func (s *Store) load(ctx context.Context, digest string) ([]byte, error) {
 	return zip, errors.Join(err, r.Close())
 }
 
-// extractTo makes a directory of contents.
-func extractTo(ctx context.Context, c *contents, dir string) error {
-	if err := os.Mkdir(dir, 0o700); err != nil {
-		return err
+// write makes the form of a root.
+func (s *Store) write(ctx context.Context, root *tree.Node, path string) error {
+	if s.Images {
+		return root.WriteImageFile(ctx, path)
 	}
-	root, err := os.OpenRoot(dir)
-	if err != nil {
-		return err
-	}
-	return errors.Join(extract(ctx, c, root), root.Close())
+	return root.MakeDirectory(ctx, path)
 }
 
 // remove takes a root away, at once to everybody who looks.

@@ -36,6 +36,8 @@ type Store struct {
 	// Grace is how long after its last Put Sweep spares a package, because whoever put it has yet to record
 	// that it is in use. Set it before the first call.
 	Grace time.Duration
+	// Images makes an EROFS image file of each root instead of a directory. Set it before the first call.
+	Images bool
 
 	dir   string
 	blobs store.Blobs

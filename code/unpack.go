@@ -23,43 +23,66 @@ const copySize = 64 << 10
 
 // unpack writes an entry's content and checks its size and checksum. The writer's errors come back as they are.
 func (u *unpacker) unpack(ctx context.Context, e *entry, w io.Writer) error {
-	u.source.Reset(e.packed)
 	if u.buf == nil {
 		u.buf = make([]byte, copySize)
 	}
-	r, err := u.reader(e.method)
+	r, err := u.open(ctx, e)
 	if err != nil {
 		return err
 	}
-	var n uint64
-	var crc uint32
 	for {
-		if err := ctx.Err(); err != nil {
-			return err
-		}
-		read, err := r.Read(u.buf)
-		chunk := u.buf[:read]
-		if n += uint64(read); n > e.size {
-			return refuse("%q is larger than it says", e.name)
-		}
-		if u.left -= int64(read); u.left < 0 {
-			return refuseUnzippedSize()
-		}
-		crc = crc32.Update(crc, crc32.IEEETable, chunk)
-		if _, err := w.Write(chunk); err != nil {
+		n, err := r.Read(u.buf)
+		if _, err := w.Write(u.buf[:n]); err != nil {
 			return err
 		}
 		if errors.Is(err, io.EOF) {
-			break
+			return nil
 		}
 		if err != nil {
-			return refuse("%q: %w", e.name, err)
+			return err
 		}
 	}
-	if n != e.size || crc != e.crc {
-		return refuse("%q does not match its size or checksum", e.name)
+}
+
+// open reads an entry's content, which is done with before the next one is opened.
+func (u *unpacker) open(ctx context.Context, e *entry) (io.Reader, error) {
+	u.source.Reset(e.packed)
+	r, err := u.reader(e.method)
+	return &entryReader{ctx: ctx, u: u, e: e, from: r}, err
+}
+
+// entryReader reads an entry and checks its size and checksum at its end.
+type entryReader struct {
+	ctx  context.Context //nolint:containedctx // io.Reader has none
+	u    *unpacker
+	e    *entry
+	from io.Reader
+	n    uint64
+	crc  uint32
+}
+
+func (r *entryReader) Read(b []byte) (int, error) {
+	if err := r.ctx.Err(); err != nil {
+		return 0, err
 	}
-	return nil
+	read, err := r.from.Read(b)
+	if r.n += uint64(read); r.n > r.e.size {
+		return 0, refuse("%q is larger than it says", r.e.name)
+	}
+	if r.u.left -= int64(read); r.u.left < 0 {
+		return 0, refuseUnzippedSize()
+	}
+	r.crc = crc32.Update(r.crc, crc32.IEEETable, b[:read])
+	switch {
+	case errors.Is(err, io.EOF):
+		if r.n != r.e.size || r.crc != r.e.crc {
+			return 0, refuse("%q does not match its size or checksum", r.e.name)
+		}
+		return read, io.EOF
+	case err != nil:
+		return 0, refuse("%q: %w", r.e.name, err)
+	}
+	return read, nil
 }
 
 func (u *unpacker) reader(method uint16) (io.Reader, error) {

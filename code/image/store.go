@@ -287,15 +287,8 @@ func applyLayer(ctx context.Context, u *unpacker, layer v1.Layer, want v1.Hash) 
 
 // write makes the root's form.
 func (s *Store) write(ctx context.Context, root *tree.Node, path string) error {
-	if !s.options.EROFS {
-		if err := os.Mkdir(path, 0o700); err != nil {
-			return err
-		}
-		return root.WriteDirectory(ctx, path)
+	if s.options.EROFS {
+		return root.WriteImageFile(ctx, path)
 	}
-	file, err := os.Create(path)
-	if err != nil {
-		return err
-	}
-	return errors.Join(root.WriteImage(ctx, file), file.Close())
+	return root.MakeDirectory(ctx, path)
 }

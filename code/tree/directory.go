@@ -24,6 +24,14 @@ func (n *Node) WriteDirectory(ctx context.Context, dir string) error {
 	return errors.Join(w.fill(ctx, root, "", n), root.Close())
 }
 
+// MakeDirectory makes a directory that is the tree.
+func (n *Node) MakeDirectory(ctx context.Context, dir string) error {
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		return err
+	}
+	return n.WriteDirectory(ctx, dir)
+}
+
 const copySize = 64 << 10
 
 // directoryWriter makes directories. No path of more than one element is ever walked but for hard links: that would
@@ -78,15 +86,15 @@ func (w *directoryWriter) file(ctx context.Context, parent *os.Root, path string
 		}
 		w.names[c.Content] = path + c.name
 	}
-	f, err := parent.OpenFile(c.name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	f, err := parent.OpenFile(c.name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, c.Mode.Perm())
 	if err != nil {
 		return err
 	}
-	if c.size() > 0 {
+	if c.Content != nil {
 		err = w.copy(ctx, f, c.Content)
 	}
 	if err == nil {
-		err = f.Chmod(c.Mode.Perm())
+		err = f.Chmod(c.Mode.Perm()) // whatever the umask
 	}
 	if err := errors.Join(err, f.Close()); err != nil {
 		return err

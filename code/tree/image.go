@@ -28,6 +28,15 @@ func (n *Node) WriteImage(ctx context.Context, file *os.File) error {
 	return nil
 }
 
+// WriteImageFile makes a file that is the tree's image.
+func (n *Node) WriteImageFile(ctx context.Context, path string) error {
+	file, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return err
+	}
+	return errors.Join(n.WriteImage(ctx, file), file.Close())
+}
+
 // imageSource is a tree as the image writer reads it: each directory once, from the top, then each file.
 type imageSource struct {
 	ctx  context.Context //nolint:containedctx // the writer's interface has none
