@@ -135,6 +135,8 @@ type Spec struct {
 type Root struct {
 	Dir   string
 	Binds []Bind
+	// Image says that Dir is an EROFS image file with such a directory, for a driver that MountsImages.
+	Image bool
 }
 
 // Bind shows the host's Source (a file or a directory, absolute) read-only at Target (absolute) inside. The
@@ -143,6 +145,8 @@ type Root struct {
 type Bind struct {
 	Source string
 	Target string
+	// Image says that Source is an EROFS image file, whose root directory is shown, for a driver that MountsImages.
+	Image bool
 }
 
 // Limits bound what a sandbox may use. Zero means no limit, except where it says otherwise.

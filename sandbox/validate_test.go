@@ -9,7 +9,7 @@ import (
 func TestSpecValidate(t *testing.T) {
 	good := func() Spec {
 		return Spec{
-			ID: "env-1", Root: Root{Dir: "/r", Binds: []Bind{{"/usr", "/usr"}}}, Binds: []Bind{{"/code", "/var/task"}},
+			ID: "env-1", Root: Root{Dir: "/r", Binds: []Bind{{Source: "/usr", Target: "/usr"}}}, Binds: []Bind{{Source: "/code", Target: "/var/task"}},
 			Hostname: "h", Limits: Limits{MemoryBytes: 1, MilliCPU: 1, PIDs: 1, OpenFiles: 1, TmpBytes: 1},
 			Listen: []string{"127.0.0.1:9001", "[::1]:9001", "127.0.0.2:9001"}, ListenPacket: []string{"127.0.0.1:9001"},
 		}

@@ -17,6 +17,7 @@ import (
 
 	"hotaru/sandbox"
 	"hotaru/sandbox/namespace/cgroup"
+	"hotaru/sandbox/namespace/erofs"
 	"hotaru/sandbox/namespace/wire"
 )
 
@@ -40,6 +41,7 @@ type box struct {
 	frozen bool
 	// started and attached decide over Attach.
 	started, attached bool
+	images            []*erofs.Image // those that it shows
 
 	oomSeen atomic.Int64 // kills for lack of memory that have been dealt with
 
@@ -145,11 +147,12 @@ func (b *box) Attach(ctx context.Context, binds []sandbox.Bind) error {
 	case b.house != nil:
 		return b.attachToHouse(binds)
 	}
-	m := &mounts{}
+	m := &mounts{erofs: b.driver.erofs}
 	defer m.close()
 	if err := m.addBinds(binds); err != nil {
 		return err
 	}
+	b.keep(m)
 	// Sealed even if it fails half-way: what is inside by then is not known.
 	b.attached = b.started
 	request := wire.Attach{Mounts: m.targets}

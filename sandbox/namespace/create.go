@@ -166,11 +166,12 @@ func (b *box) clone(ctx context.Context) error {
 
 // setup has stage-1 make the inside.
 func (b *box) setup(ctx context.Context, spec *sandbox.Spec) error {
-	mounts, err := b.driver.state.mountsFor(spec, b.tmp, b.driver.state.addDevices)
+	mounts, err := b.driver.mountsFor(spec, b.tmp, b.driver.state.addDevices)
 	if err != nil {
 		return err
 	}
 	defer mounts.close()
+	b.keep(mounts)
 	m := b.driver.setupOf(spec)
 	m.Hostname, m.Mounts = hostname(spec), mounts.targets[1:]
 	if m.Listen, err = sockets(spec); err != nil {

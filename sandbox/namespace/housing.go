@@ -154,7 +154,7 @@ func (b *box) launchHoused(ctx context.Context) error {
 	if err := program.add(state.path(stage1File), "", readOnly); err != nil {
 		return errors.Join(err, ours.Close())
 	}
-	trees, err := state.mountsFor(&b.house.spec, b.tmp, state.addHouseDevices)
+	trees, err := b.driver.mountsFor(&b.house.spec, b.tmp, state.addHouseDevices)
 	if err != nil {
 		return errors.Join(err, ours.Close())
 	}

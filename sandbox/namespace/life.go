@@ -221,6 +221,9 @@ func (b *box) remove() error {
 	if b.house != nil {
 		failures = append(failures, b.house.vacate(b.group))
 	}
+	for _, image := range b.images {
+		image.Release()
+	}
 	failures = append(failures, d.step(PointRemoveTmp, b.closeTmp))
 	if b.group != nil {
 		ctx, cancel := context.WithTimeout(context.Background(), removeTimeout)

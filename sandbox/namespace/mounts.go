@@ -10,6 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"hotaru/sandbox"
+	"hotaru/sandbox/namespace/erofs"
 )
 
 // mounts collects detached mounts, made here with the host's privilege, to be moved into place by stage-1, which
@@ -17,6 +18,9 @@ import (
 type mounts struct {
 	targets []string // of files[1:]; files[0] is the root
 	files   []*os.File
+	erofs   *erofs.Mounter // nil: no images
+	// images are those that files show: keep takes them over.
+	images []*erofs.Image
 }
 
 const readOnly = unix.MOUNT_ATTR_RDONLY | unix.MOUNT_ATTR_NOSUID | unix.MOUNT_ATTR_NODEV
@@ -43,28 +47,31 @@ func (m *mounts) take(tree *os.File, target string) {
 
 func (m *mounts) addBinds(binds []sandbox.Bind) error {
 	for _, bind := range binds {
-		if err := m.add(bind.Source, bind.Target, readOnly); err != nil {
+		if err := m.show(bind.Source, bind.Target, bind.Image); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// close drops what was not moved. The mounts that were stay.
+// close drops what was not moved. The mounts that were stay; so do images that were kept.
 func (m *mounts) close() {
+	for _, image := range m.images {
+		image.Release()
+	}
 	for _, file := range m.files {
 		file.Close()
 	}
 }
 
 // mountsFor makes all mounts of a sandbox, in the order in which they go over each other; dev makes those at /dev.
-func (s *state) mountsFor(spec *sandbox.Spec, tmp tmp, dev func(*mounts) error) (*mounts, error) {
-	m := &mounts{}
+func (d *Driver) mountsFor(spec *sandbox.Spec, tmp tmp, dev func(*mounts) error) (*mounts, error) {
+	m := &mounts{erofs: d.erofs}
 	err := func() error {
 		if spec.Root.Dir == "" {
 			return errors.New("sandbox: this driver needs a root directory")
 		}
-		if err := m.add(spec.Root.Dir, "/", readOnly); err != nil {
+		if err := m.show(spec.Root.Dir, "/", spec.Root.Image); err != nil {
 			return err
 		}
 		if err := m.addBinds(spec.Root.Binds); err != nil {

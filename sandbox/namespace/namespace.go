@@ -23,6 +23,7 @@ import (
 
 	"hotaru/sandbox"
 	"hotaru/sandbox/namespace/cgroup"
+	"hotaru/sandbox/namespace/erofs"
 	"hotaru/sandbox/namespace/image"
 	"hotaru/sandbox/namespace/seccomp"
 	"hotaru/sandbox/namespace/userns"
@@ -87,6 +88,7 @@ type Driver struct {
 	disks    disks
 	network  sandbox.Network   // nil is none
 	fault    func(Point) error // of tests
+	erofs    *erofs.Mounter    // nil where images cannot be mounted
 
 	capabilities []sandbox.Capability
 
@@ -156,6 +158,10 @@ func (d *Driver) open(program []byte, config Config) error {
 	if d.stage1, err = seal(program); err != nil {
 		return err
 	}
+	if d.erofs, err = erofs.Open(d.state.dir); err != nil {
+		d.log.Info("read-only images cannot be mounted here: they will be directories", "reason", err)
+		d.erofs = nil
+	}
 	d.spawner = startSpawner(d.stage1, d.log)
 	return nil
 }
@@ -185,6 +191,9 @@ func (d *Driver) release() error {
 	var failures []error
 	if d.spawner != nil {
 		d.spawner.stop()
+	}
+	if d.erofs != nil {
+		failures = append(failures, d.erofs.Close())
 	}
 	if d.images != nil {
 		failures = append(failures, d.images.Close())

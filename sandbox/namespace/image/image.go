@@ -19,6 +19,8 @@ import (
 	"sync"
 
 	"golang.org/x/sys/unix"
+
+	"hotaru/sandbox/namespace/detached"
 )
 
 // Config is what the maker needs to know.
@@ -47,7 +49,7 @@ const ErrFull Error = "image: the disk has less room left than its reserve"
 // Maker makes images. It is safe for concurrent use.
 type Maker struct {
 	config Config
-	loops  *loops
+	loops  *detached.Loops
 	guard  *guard
 
 	mu        sync.Mutex // guards templates, and is held while one is made
@@ -66,13 +68,13 @@ func Open(ctx context.Context, config Config) (*Maker, error) {
 		}
 		config.Mkfs = path
 	}
-	loops, err := openLoops()
+	loops, err := detached.OpenLoops()
 	if err != nil {
 		return nil, err
 	}
 	m := &Maker{config: config, loops: loops, templates: map[int64]*template{}}
 	if m.guard, err = startGuard(config); err != nil {
-		return nil, errors.Join(err, loops.close())
+		return nil, errors.Join(err, loops.Close())
 	}
 	made, err := m.make(ctx, usual)
 	if err != nil {
@@ -88,7 +90,7 @@ func Open(ctx context.Context, config Config) (*Maker, error) {
 // Close ends the guard. Images stay usable, but nobody guards the disk any more.
 func (m *Maker) Close() error {
 	m.guard.stop()
-	return m.loops.close()
+	return m.loops.Close()
 }
 
 // Image is one file system.
@@ -145,12 +147,12 @@ func (m *Maker) open(file *os.File, size int64, fill func() error) (*Image, erro
 		return nil, fmt.Errorf("image: %w", err)
 	}
 	i := &Image{maker: m, size: size, file: file}
-	device, err := m.loops.attach(file)
+	device, err := m.loops.Attach(file, false)
 	if err != nil {
 		return nil, err
 	}
 	defer device.Close() // the mount holds it
-	i.loop = device.number
+	i.loop = device.Number
 	if i.tree, err = mount(device.Name()); err != nil {
 		return nil, err
 	}
@@ -165,37 +167,11 @@ func (m *Maker) open(file *os.File, size int64, fill func() error) (*Image, erro
 // mount makes a detached mount of a device. Inode tables stay the holes that they are, what is deleted becomes a hole
 // again, and nobody's fsync flushes the caches of the disk that the store is on: nothing here outlives a crash.
 func mount(device string) (*os.File, error) {
-	fs, err := unix.Fsopen("ext4", unix.FSOPEN_CLOEXEC)
+	tree, err := detached.Mount("ext4", device, unix.MOUNT_ATTR_NOSUID|unix.MOUNT_ATTR_NODEV, "noinit_itable", "discard", "nobarrier")
 	if err != nil {
-		return nil, fmt.Errorf("image: ext4: %w", err)
+		return nil, fmt.Errorf("image: %w", err)
 	}
-	defer unix.Close(fs)
-	err = unix.FsconfigSetString(fs, "source", device)
-	for _, flag := range [...]string{"noinit_itable", "discard", "nobarrier"} {
-		if err == nil {
-			err = unix.FsconfigSetFlag(fs, flag)
-		}
-	}
-	if err == nil {
-		err = unix.FsconfigCreate(fs)
-	}
-	if err != nil {
-		return nil, fmt.Errorf("image: mount %s: %w%s", device, err, complaint(fs))
-	}
-	tree, err := unix.Fsmount(fs, unix.FSMOUNT_CLOEXEC, unix.MOUNT_ATTR_NOSUID|unix.MOUNT_ATTR_NODEV)
-	if err != nil {
-		return nil, fmt.Errorf("image: mount %s: %w", device, err)
-	}
-	return os.NewFile(uintptr(tree), "/tmp"), nil
-}
-
-// complaint is what the kernel says about a mount that failed (fsopen(2)).
-func complaint(fs int) string {
-	text := make([]byte, 1024)
-	if n, err := unix.Read(fs, text); err == nil && n > 0 {
-		return ": " + string(text[:n])
-	}
-	return ""
+	return tree, nil
 }
 
 // Tree returns a detached mount of the file system, another each time: it is the caller's to move and to close.

@@ -12,6 +12,8 @@ import (
 	"strconv"
 
 	"golang.org/x/sys/unix"
+
+	"hotaru/sandbox/namespace/detached"
 )
 
 const (
@@ -130,7 +132,7 @@ func (i *Image) finish(bytes int64) error {
 	}
 	defer unix.Close(pick)
 	if err := errors.Join(unix.FsconfigSetFlag(pick, "ro"), unix.FsconfigReconfigure(pick)); err != nil {
-		return fmt.Errorf("read-only: %w%s", err, complaint(pick))
+		return fmt.Errorf("read-only: %w%s", err, detached.Complaint(pick))
 	}
 	return nil
 }
