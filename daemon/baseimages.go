@@ -22,7 +22,7 @@ func (d *Daemon) openBases(ctx context.Context) error {
 		return fmt.Errorf("daemon: --base-image needs functions to have files of their own, which --sandbox=%s does not give them", d.driver.Name())
 	}
 	images, err := image.Open(filepath.Join(d.config.DataDir, "images"), image.Options{
-		Keychain: d.config.RegistryKeychain, Proxy: d.config.Proxy, Log: d.logger,
+		Keychain: d.config.RegistryKeychain, Proxy: d.config.Proxy, EROFS: d.packages.Images, Log: d.logger,
 	})
 	if err != nil {
 		return err
@@ -46,7 +46,7 @@ func (d *Daemon) openBases(ctx context.Context) error {
 			return fmt.Errorf("daemon: --base-image=%s: %w", text, err)
 		}
 		d.runtimes.Bases[id] = &runtime.Base{
-			Name: source.String(), Key: root.Key, Root: sandbox.Root{Dir: root.Path}, Env: root.Env,
+			Name: source.String(), Key: root.Key, Root: sandbox.Root{Dir: root.Path, Image: d.packages.Images}, Env: root.Env,
 		}
 	}
 	if err := images.Sweep(); err != nil {

@@ -75,6 +75,9 @@ type Config struct {
 	RegistryKeychain authn.Keychain
 	// Proxy says how registries are reached. Default: directly.
 	Proxy func(*http.Request) (*url.URL, error)
+	// EROFS is "auto", which makes an image of each root where the sandbox driver mounts images, or "off".
+	// Default: auto.
+	EROFS string
 	// SearchPath are directories where interpreters are looked for first: the PATH of whoever serves.
 	SearchPath []string
 	// HomeDirs are home directories where version managers keep interpreters.
@@ -112,6 +115,7 @@ func (c Config) withDefaults() Config {
 	set(&c.Account, DefaultAccount)
 	set(&c.Region, DefaultRegion)
 	set(&c.Sandbox, "auto")
+	set(&c.EROFS, "auto")
 	set(&c.Runtimes, "exact")
 	set(&c.AWSNames, "hotaru")
 	if c.DiskBandwidth == 0 {

@@ -126,6 +126,16 @@ func (d *Daemon) sweepUnused(ctx context.Context) error {
 	return nil
 }
 
+// mountImages says whether code may be images: any function may be given any driver, and every one must show the same.
+func (d *drivers) mountImages() bool {
+	for _, driver := range d.open {
+		if !sandbox.MountsImages(driver) {
+			return false
+		}
+	}
+	return true
+}
+
 // ofAccount names the driver that an account has.
 func (d *drivers) ofAccount(account string) string {
 	if name, set := d.accounts[account]; set {

@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"strconv"
 	"time"
@@ -13,6 +14,7 @@ import (
 
 	"hotaru/awsapi"
 	"hotaru/code"
+	"hotaru/code/tree"
 	"hotaru/credential"
 	"hotaru/environment"
 	"hotaru/function"
@@ -79,10 +81,15 @@ func (m *maker) environment(ctx context.Context, v *function.Version) (*environm
 	return blank.Assign(ctx, config)
 }
 
-// unpacked is where a version's code is on this machine, and its layers, merged; layers is empty if it has none.
-type unpacked struct{ task, layers string }
+// unpacked is where a version's code is on this machine, and its layers, merged; layers is empty if it has none. Both are
+// directories, or both images.
+type unpacked struct {
+	task, layers string
+	images       bool
+}
 
 func (m *maker) code(ctx context.Context, v *function.Version) (at unpacked, err error) {
+	at.images = m.packages.Images
 	if at.task, err = m.packages.Root(ctx, v.Code.Digest); err == nil && len(v.Layers) > 0 {
 		at.layers, err = m.packages.Merged(ctx, v.LayerDigests())
 	}
@@ -90,11 +97,28 @@ func (m *maker) code(ctx context.Context, v *function.Version) (at unpacked, err
 }
 
 func (at unpacked) binds() []sandbox.Bind {
-	binds := []sandbox.Bind{{Source: at.task, Target: runtime.TaskRoot}}
+	binds := []sandbox.Bind{{Source: at.task, Target: runtime.TaskRoot, Image: at.images}}
 	if at.layers != "" {
-		binds = append(binds, sandbox.Bind{Source: at.layers, Target: runtime.LayerRoot})
+		binds = append(binds, sandbox.Bind{Source: at.layers, Target: runtime.LayerRoot, Image: at.images})
 	}
 	return binds
+}
+
+// entrypoint is where inside a custom runtime's bootstrap is.
+func (at unpacked) entrypoint() (path string, err error) {
+	var all []fs.FS
+	for _, root := range []string{at.task, at.layers} {
+		if root == "" {
+			continue
+		}
+		files, opened, err := tree.Open(root)
+		if err != nil {
+			return "", fmt.Errorf("daemon: %w", err)
+		}
+		defer opened.Close()
+		all = append(all, files)
+	}
+	return runtime.Entrypoint(all[0], all[1:]...)
 }
 
 // config is what makes a blank a version's environment. hostFiles says that programs run on the host's own files.
@@ -186,11 +210,7 @@ func (m *maker) program(v *function.Version, installed *runtime.Runtime, at unpa
 	}
 	p = installed.Program(options)
 	if installed.Language == runtime.Provided && !hostFiles {
-		var layers []string
-		if at.layers != "" {
-			layers = []string{at.layers}
-		}
-		path, err := runtime.Entrypoint(at.task, layers...)
+		path, err := at.entrypoint()
 		if err != nil {
 			return p, err
 		}

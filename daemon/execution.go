@@ -39,6 +39,7 @@ func (d *Daemon) openExecution(ctx context.Context) (err error) {
 	if lacking := d.runtimes.Lacking(); len(lacking) > 0 && d.driver.Name() != "process" {
 		d.logger.Warn("functions will miss what Lambda has and this machine lacks", "lacking", strings.Join(lacking, ", "))
 	}
+	d.packages.Images = d.config.EROFS == "auto" && d.drivers.mountImages()
 	if err := d.openBases(ctx); err != nil {
 		return err
 	}

@@ -45,7 +45,7 @@ func TestOldSDKs(t *testing.T) {
 		t.Run(tc.name, func(t *testing.T) {
 			h := start(t)
 			runtimeID := h.installed(tc.runtimes...)
-			files := tree(t, pinned(t, tc.name, tc.install, tc.pins), tc.wanted)
+			files := filesBelow(t, pinned(t, tc.name, tc.install, tc.pins), tc.wanted)
 			files[tc.file] = source(t, tc.file)
 			larger := func(in *lambda.CreateFunctionInput) {
 				in.MemorySize, in.Timeout = aws.Int32(1769), aws.Int32(30)

@@ -65,8 +65,8 @@ func pinned(t *testing.T, name string, install, pins []string) string {
 	return dir
 }
 
-// tree reads the wanted files below a directory.
-func tree(t *testing.T, dir string, wanted func(path string) bool) map[string]string {
+// filesBelow reads the wanted files below a directory.
+func filesBelow(t *testing.T, dir string, wanted func(path string) bool) map[string]string {
 	t.Helper()
 	files := map[string]string{}
 	err := filepath.WalkDir(dir, func(path string, entry fs.DirEntry, err error) error {

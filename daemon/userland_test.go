@@ -66,7 +66,7 @@ func TestUserlandPython(t *testing.T) {
 		"--only-binary", ":all:", "--implementation", "cp", "--python-version", version,
 		"--platform", "manylinux2014_" + machine, "-r", "requirements.txt",
 	}
-	files := tree(t, pinned(t, "ujson-"+version+"-"+machine, install, []string{"testdata/userland/requirements.txt"}),
+	files := filesBelow(t, pinned(t, "ujson-"+version+"-"+machine, install, []string{"testdata/userland/requirements.txt"}),
 		func(path string) bool { return strings.HasSuffix(path, ".so") })
 	if len(files) != 1 {
 		t.Fatalf("the wheel has %d shared objects", len(files))

@@ -1,11 +1,9 @@
 package runtime
 
 import (
-	"errors"
 	"fmt"
 	"io/fs"
-	"os"
-	"path/filepath"
+	"path"
 
 	"golang.org/x/sys/unix"
 )
@@ -20,10 +18,10 @@ type EntrypointError string
 func (e EntrypointError) Error() string { return string(e) }
 
 // Entrypoint returns where inside a sandbox a custom runtime's bootstrap is: /var/task/bootstrap, else
-// /opt/bootstrap. task and layers are the host's directories that will be seen there, in the order in which
-// the layers cover each other, the topmost first.
+// /opt/bootstrap. task and layers are the files that will be seen there, in the order in which the layers cover each
+// other, the topmost first.
 // (https://docs.aws.amazon.com/lambda/latest/dg/runtimes-custom.html)
-func Entrypoint(task string, layers ...string) (string, error) {
+func Entrypoint(task fs.FS, layers ...fs.FS) (string, error) {
 	if found, err := bootstrapIn(task, TaskRoot); found || err != nil {
 		return TaskRoot + "/bootstrap", err
 	}
@@ -35,21 +33,13 @@ func Entrypoint(task string, layers ...string) (string, error) {
 	return "", EntrypointError(fmt.Sprintf("Couldn't find valid bootstrap(s): [%s/bootstrap %s/bootstrap]", TaskRoot, LayerRoot))
 }
 
-// bootstrapIn says whether dir has a bootstrap that can be started. Links are followed inside dir only: what
+// bootstrapIn says whether files have a bootstrap that can be started. Links are followed inside them only: what
 // is seen inside is not what the host would see.
-func bootstrapIn(dir, shown string) (bool, error) {
-	root, err := os.OpenRoot(dir)
-	if errors.Is(err, fs.ErrNotExist) {
-		return false, nil
-	}
-	if err != nil {
-		return false, fmt.Errorf("runtime: %w", err)
-	}
-	defer root.Close()
-	info, err := root.Stat("bootstrap")
+func bootstrapIn(files fs.FS, shown string) (bool, error) {
+	info, err := fs.Stat(files, "bootstrap")
 	if err != nil {
 		// A link out of the directory leads to something inside the sandbox, if to anything.
-		if link, linkErr := root.Readlink("bootstrap"); linkErr == nil && filepath.IsAbs(link) {
+		if link, linkErr := fs.ReadLink(files, "bootstrap"); linkErr == nil && path.IsAbs(link) {
 			return true, nil
 		}
 		return false, nil

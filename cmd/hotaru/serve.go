@@ -41,6 +41,7 @@ type serveCommand struct {
 	EgressBandwidth        int64             `help:"How many Mbit a second one execution environment may send to the outside, and how many it may receive; 0 is no limit." default:"600" env:"HOTARU_EGRESS_BANDWIDTH"`
 	AWSNames               string            `help:"Who answers when a function calls AWS by name, *.amazonaws.com: hotaru, or whoever does outside (real)." name:"aws-names" default:"hotaru" enum:"hotaru,real" env:"HOTARU_AWS_NAMES"`
 	Runtimes               string            `help:"For a runtime that is not installed: exact refuses it, nearest runs the nearest version of its language." default:"exact" enum:"exact,nearest" env:"HOTARU_RUNTIMES"`
+	EROFS                  string            `help:"Whether code and base images become EROFS images: auto does so where the kernel mounts them, off makes directories." name:"erofs" default:"auto" enum:"auto,off" env:"HOTARU_EROFS"`
 	BaseImage              []string          `help:"A container image whose files functions see instead of the host's, [RUNTIME=]IMAGE: a directory of OCI's layout or a tar file of docker save, whose path starts with / or ., or a registry's reference; repeatable." name:"base-image" env:"HOTARU_BASE_IMAGE" placeholder:"IMAGE"`
 	InsecureAnyCredentials bool              `help:"Accept every access key and signature, as emulators do. For migration only: whoever reaches the port is root."`
 	DrainTimeout           time.Duration     `help:"How long running invocations may take to end after SIGTERM." default:"15m"`
@@ -107,7 +108,7 @@ func (c serveCommand) Run() error {
 		DiskReserve: c.DiskReserve << 20, DiskBandwidth: orNone(c.DiskBandwidth << 20),
 		Egress: c.Egress, EgressDenied: c.EgressDeny, EgressBandwidth: orNone(c.EgressBandwidth * mbit),
 		AWSNames: c.AWSNames, Runtimes: c.Runtimes, InsecureAnyCredentials: c.InsecureAnyCredentials,
-		BaseImages: c.BaseImage, RegistryKeychain: authn.DefaultKeychain, Proxy: http.ProxyFromEnvironment,
+		EROFS: c.EROFS, BaseImages: c.BaseImage, RegistryKeychain: authn.DefaultKeychain, Proxy: http.ProxyFromEnvironment,
 		SearchPath: filepath.SplitList(os.Getenv("PATH")), HomeDirs: homes(), Logger: logger,
 	})
 	if err != nil {

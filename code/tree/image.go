@@ -37,6 +37,31 @@ func (n *Node) WriteImageFile(ctx context.Context, path string) error {
 	return errors.Join(n.WriteImage(ctx, file), file.Close())
 }
 
+// Open opens the files of a root, a directory or an image as the functions of this package make them. No link leads out
+// of them. Close it when they are done with.
+func Open(path string) (fs.FS, io.Closer, error) {
+	file, err := os.Open(path)
+	if err != nil {
+		return nil, nil, err
+	}
+	info, err := file.Stat()
+	if err != nil {
+		return nil, nil, errors.Join(err, file.Close())
+	}
+	if info.IsDir() {
+		root, err := os.OpenRoot(path)
+		if err := errors.Join(err, file.Close()); err != nil {
+			return nil, nil, err
+		}
+		return root.FS(), root, nil
+	}
+	files, err := erofs.Open(file)
+	if err != nil {
+		return nil, nil, errors.Join(fmt.Errorf("tree: %s: %w", path, err), file.Close())
+	}
+	return files, file, nil
+}
+
 // imageSource is a tree as the image writer reads it: each directory once, from the top, then each file.
 type imageSource struct {
 	ctx  context.Context //nolint:containedctx // the writer's interface has none

@@ -57,6 +57,9 @@ func (b *box) Attach(_ context.Context, binds []sandbox.Bind) error {
 	if err := sandbox.ValidateBinds(binds); err != nil {
 		return err
 	}
+	if sandbox.UseImages(binds) {
+		return errNoImages
+	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	switch {

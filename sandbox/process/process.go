@@ -60,6 +60,8 @@ func (d *Driver) Capabilities() []sandbox.Capability {
 	return capabilities
 }
 
+var errNoImages = fmt.Errorf("sandbox: the process driver mounts no images: %w", errors.ErrUnsupported)
+
 // Create makes a sandbox: its sockets on free ports of the host's loopback, and nothing else.
 func (d *Driver) Create(ctx context.Context, spec sandbox.Spec) (sandbox.Sandbox, error) {
 	if err := ctx.Err(); err != nil {
@@ -67,6 +69,9 @@ func (d *Driver) Create(ctx context.Context, spec sandbox.Spec) (sandbox.Sandbox
 	}
 	if err := spec.Validate(); err != nil {
 		return nil, err
+	}
+	if spec.UsesImages() {
+		return nil, errNoImages
 	}
 	b := &box{
 		driver:    d,

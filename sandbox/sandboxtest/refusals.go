@@ -182,3 +182,25 @@ func testCapabilities(t *testing.T, h *host) {
 		t.Errorf("lists %v, want %v", listed, sandbox.Boundaries)
 	}
 }
+
+// testNoImages: a driver that mounts no images says so, and does not bind the file itself.
+func testNoImages(t *testing.T, h *host) {
+	if sandbox.MountsImages(h.Driver) {
+		t.Skip("the driver mounts images")
+	}
+	image := sandbox.Bind{Source: filepath.Join(h.program, "helper"), Target: "/opt", Image: true}
+	for name, change := range map[string]func(*sandbox.Spec){
+		"root": func(s *sandbox.Spec) { s.Root.Image = true },
+		"bind": func(s *sandbox.Spec) { s.Binds = []sandbox.Bind{image} },
+		"bind of the root": func(s *sandbox.Spec) {
+			s.Root.Binds = append(slices.Clone(s.Root.Binds), image)
+		},
+	} {
+		spec := h.spec("no-images")
+		change(&spec)
+		_, err := h.Driver.Create(h.context(), spec)
+		wantError(t, name, err, errors.ErrUnsupported)
+	}
+	box := h.create(h.spec("no-images"))
+	wantError(t, "attach", box.Attach(h.context(), []sandbox.Bind{image}), errors.ErrUnsupported)
+}

@@ -49,6 +49,7 @@ func RunWith(t *testing.T, helper string, newFixture func(t testing.TB) Fixture)
 		{"BadSpecs", testBadSpecs},
 		{"BadCommands", testBadCommands},
 		{"NotFound", testNotFound},
+		{"NoImages", testNoImages},
 		{"TwiceTheSameID", testTwiceTheSameID},
 		{"Destroyed", testDestroyed},
 		{"Sealed", testSealed},

@@ -160,13 +160,13 @@ func (m *Mounter) Use(path string) (*Image, error) {
 func (i *Image) mount(file *os.File) (err error) {
 	if i.mounter.way == FromFile {
 		// By its descriptor: what is at the path may be another file by now.
-		i.tree, err = detached.Mount("erofs", fmt.Sprintf("/proc/self/fd/%d", file.Fd()), attributes)
+		i.tree, err = detached.Mount("erofs", fmt.Sprintf("/proc/self/fd/%d", file.Fd()), attributes, "ro")
 		return err
 	}
 	if i.device, err = i.mounter.loops.Attach(file, true); err != nil {
 		return err
 	}
-	i.tree, err = detached.Mount("erofs", i.device.Name(), attributes)
+	i.tree, err = detached.Mount("erofs", i.device.Name(), attributes, "ro")
 	return err
 }
 
@@ -174,7 +174,7 @@ func (i *Image) mount(file *os.File) (err error) {
 func (i *Image) Tree() (*os.File, error) {
 	if i.device != nil {
 		// The kernel has one file system for a device, however often it is mounted.
-		return detached.Mount("erofs", i.device.Name(), attributes)
+		return detached.Mount("erofs", i.device.Name(), attributes, "ro")
 	}
 	fd, err := unix.OpenTree(int(i.tree.Fd()), "", unix.OPEN_TREE_CLONE|unix.OPEN_TREE_CLOEXEC|unix.AT_EMPTY_PATH)
 	if err != nil {
