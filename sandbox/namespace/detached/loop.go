@@ -43,8 +43,8 @@ func OpenLoops() (*Loops, error) {
 // Close closes it. Devices stay attached.
 func (l *Loops) Close() error { return l.control.Close() }
 
-// Attach attaches a file to a free device, past the page cache where the disk allows that: the data would be in
-// memory twice. readOnly is for a file that is open for reading alone.
+// Attach attaches a file to a free device: past the page cache where the disk allows that, because the data would be in
+// memory twice, or, readOnly, through it, because what is read of the file was written just now, or will be read again.
 func (l *Loops) Attach(file *os.File, readOnly bool) (*Device, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -52,7 +52,7 @@ func (l *Loops) Attach(file *os.File, readOnly bool) (*Device, error) {
 	config.Info.Flags = unix.LO_FLAGS_AUTOCLEAR | unix.LO_FLAGS_DIRECT_IO
 	mode := os.O_RDWR
 	if readOnly {
-		config.Info.Flags |= unix.LO_FLAGS_READ_ONLY
+		config.Info.Flags = unix.LO_FLAGS_AUTOCLEAR | unix.LO_FLAGS_READ_ONLY
 		mode = os.O_RDONLY
 	}
 	for range maxTries {

@@ -1,7 +1,8 @@
 //go:build linux
 
 // Package erofs shows sandboxes what is in EROFS images: read-only file systems in files. All who want an image share
-// one file system, and so its page cache, for as long as somebody has it. It must not know how images are made.
+// one file system, and so its page cache; those used last stay mounted for whoever comes next. It must not know how
+// images are made.
 package erofs
 
 import (
@@ -9,8 +10,8 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
-	"syscall"
 
 	"github.com/erofs/go-erofs"
 	"golang.org/x/sys/unix"
@@ -38,9 +39,16 @@ type Mounter struct {
 	way   Way
 	loops *detached.Loops // nil: FromFile
 
-	mu     sync.Mutex
-	images map[identity]*Image // those that somebody has, guarded by mu
+	mu     sync.Mutex // guards the rest
+	images map[identity]*Image
+	idle   []*Image // those of images that nobody has, the one used last at the end
+	// maxIdle is how many may be idle.
+	maxIdle int
 }
+
+// maxIdle is how many images stay mounted that nobody has: what has been read of them is in memory as long as the kernel
+// has no better use for it, and a cold start then reads nothing.
+const maxIdle = 64
 
 // identity tells files apart, whatever they are called.
 type identity struct{ device, inode uint64 }
@@ -61,6 +69,7 @@ func open(dir string, ways ...Way) (*Mounter, error) {
 		m := &Mounter{way: way, images: map[identity]*Image{}}
 		err := m.try(path)
 		if err == nil {
+			m.maxIdle = maxIdle
 			return m, nil
 		}
 		failures = append(failures, err, m.Close())
@@ -102,20 +111,43 @@ func (m *Mounter) try(path string) (err error) {
 // Way is how images are mounted here.
 func (m *Mounter) Way() Way { return m.way }
 
-// Close ends the mounter. Images that are in use stay so.
+// Close ends the mounter. Images that are in use stay so until they are released.
 func (m *Mounter) Close() error {
+	m.mu.Lock()
+	m.maxIdle = 0
+	m.mu.Unlock()
+	m.trim()
 	if m.loops == nil {
 		return nil
 	}
 	return m.loops.Close()
 }
 
+// trim unmounts idle images that are too many, or whose file is no longer where it was: it would take room on the disk
+// as long as it is mounted.
+func (m *Mounter) trim() {
+	var gone []*Image
+	m.mu.Lock()
+	m.idle = slices.DeleteFunc(m.idle, func(i *Image) bool {
+		if len(m.idle)-len(gone) <= m.maxIdle && i.inPlace() {
+			return false
+		}
+		delete(m.images, i.id)
+		gone = append(gone, i)
+		return true
+	})
+	m.mu.Unlock()
+	for _, i := range gone {
+		i.close()
+	}
+}
+
 // Image is an image in use.
 type Image struct {
 	mounter *Mounter
 	id      identity
-	// users is guarded by Mounter.mu; the image is let go at 0.
-	users int
+	path    string // where it was found
+	users   int    // guarded by Mounter.mu
 	// ready is done when source and err are what they will be.
 	ready sync.Once
 	// tree is a mount that is nowhere; others are made of it. nil where there is no way to.
@@ -132,20 +164,22 @@ func (m *Mounter) Use(path string) (*Image, error) {
 		return nil, fmt.Errorf("erofs: %w", err)
 	}
 	defer file.Close()
-	info, err := file.Stat()
-	if err != nil {
+	var stat unix.Stat_t
+	if err := unix.Fstat(int(file.Fd()), &stat); err != nil {
 		return nil, fmt.Errorf("erofs: %w", err)
 	}
-	stat, ok := info.Sys().(*syscall.Stat_t)
-	if !ok || !info.Mode().IsRegular() {
+	if stat.Mode&unix.S_IFMT != unix.S_IFREG {
 		return nil, fmt.Errorf("erofs: %s is no file", path)
 	}
 	id := identity{stat.Dev, stat.Ino}
 	m.mu.Lock()
 	i := m.images[id]
-	if i == nil {
-		i = &Image{mounter: m, id: id}
+	switch {
+	case i == nil:
+		i = &Image{mounter: m, id: id, path: path}
 		m.images[id] = i
+	case i.users == 0:
+		m.idle = slices.DeleteFunc(m.idle, func(other *Image) bool { return other == i })
 	}
 	i.users++
 	m.mu.Unlock()
@@ -183,19 +217,33 @@ func (i *Image) Tree() (*os.File, error) {
 	return os.NewFile(uintptr(fd), i.tree.Name()), nil
 }
 
-// Release says that a user has no more need of the image: what was made of it stays. The last one lets it go.
+// Release says that a user has no more need of the image: what was made of it stays.
 func (i *Image) Release() {
 	m := i.mounter
 	m.mu.Lock()
 	i.users--
-	last := i.users == 0
-	if last {
+	failed := i.users == 0 && i.err != nil
+	switch {
+	case failed: // there is nothing to keep, and the next who wants it tries again
 		delete(m.images, i.id)
+	case i.users == 0:
+		m.idle = append(m.idle, i)
 	}
 	m.mu.Unlock()
-	if !last {
-		return
+	if failed {
+		i.close()
 	}
+	m.trim()
+}
+
+// inPlace says whether the image's file is where it was found.
+func (i *Image) inPlace() bool {
+	var stat unix.Stat_t
+	return unix.Stat(i.path, &stat) == nil && identity{stat.Dev, stat.Ino} == i.id
+}
+
+// close unmounts an image that nobody has.
+func (i *Image) close() {
 	if i.tree != nil {
 		i.tree.Close()
 	}

@@ -52,7 +52,7 @@ func image(t *testing.T, content string) string {
 	return path
 }
 
-func must(t *testing.T, err error) {
+func must(t testing.TB, err error) {
 	t.Helper()
 	if err != nil {
 		t.Fatal(err)
@@ -127,7 +127,7 @@ func TestShared(t *testing.T) {
 			t.Errorf("after one user has gone it has %q", got)
 		}
 		second.Release()
-		if len(m.images) > 0 {
+		if len(m.images) > 0 { // its file is gone
 			t.Errorf("kept: %v", m.images)
 		}
 		for _, mount := range mounts {
@@ -172,8 +172,42 @@ func TestConcurrent(t *testing.T) {
 			})
 		}
 		all.Wait()
-		if len(m.images) > 0 {
-			t.Errorf("kept: %v", m.images)
+		if len(m.images) != 2 || len(m.idle) != 2 {
+			t.Errorf("%d are mounted, %d of them idle", len(m.images), len(m.idle))
+		}
+	})
+}
+
+// TestIdle: the images used last stay mounted, others and those whose files are gone do not.
+func TestIdle(t *testing.T) {
+	each(t, func(t *testing.T, m *Mounter) {
+		use := func(path string) *Image {
+			used, err := m.Use(path)
+			must(t, err)
+			used.Release()
+			return used
+		}
+		first := image(t, "first")
+		kept := use(first)
+		if again := use(first); again != kept {
+			t.Error("an image that is used again was mounted again")
+		}
+		removed := image(t, "removed")
+		use(removed)
+		must(t, os.Remove(removed))
+		last := image(t, "last")
+		use(last)
+		if len(m.images) != 2 || len(m.idle) != 2 {
+			t.Errorf("%d are mounted, %d of them idle", len(m.images), len(m.idle))
+		}
+		if m.way == FromLoop {
+			return // the host's loop devices are few
+		}
+		for range maxIdle - 1 {
+			use(image(t, "another"))
+		}
+		if len(m.images) != maxIdle || len(m.idle) != maxIdle || m.images[kept.id] != nil {
+			t.Errorf("%d are mounted, %d of them idle", len(m.images), len(m.idle))
 		}
 	})
 }
