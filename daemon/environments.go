@@ -5,7 +5,6 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"io/fs"
 	"log/slog"
 	"strconv"
 	"time"
@@ -105,20 +104,21 @@ func (at unpacked) binds() []sandbox.Bind {
 }
 
 // entrypoint is where inside a custom runtime's bootstrap is.
-func (at unpacked) entrypoint() (path string, err error) {
-	var all []fs.FS
-	for _, root := range []string{at.task, at.layers} {
-		if root == "" {
-			continue
-		}
-		files, opened, err := tree.Open(root)
-		if err != nil {
-			return "", fmt.Errorf("daemon: %w", err)
-		}
-		defer opened.Close()
-		all = append(all, files)
+func (at unpacked) entrypoint() (string, error) {
+	task, opened, err := tree.Open(at.task)
+	if err != nil {
+		return "", fmt.Errorf("daemon: %w", err)
 	}
-	return runtime.Entrypoint(all[0], all[1:]...)
+	defer opened.Close()
+	if at.layers == "" {
+		return runtime.Entrypoint(task)
+	}
+	layers, opened, err := tree.Open(at.layers)
+	if err != nil {
+		return "", fmt.Errorf("daemon: %w", err)
+	}
+	defer opened.Close()
+	return runtime.Entrypoint(task, layers)
 }
 
 // config is what makes a blank a version's environment. hostFiles says that programs run on the host's own files.

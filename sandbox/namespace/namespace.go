@@ -159,8 +159,10 @@ func (d *Driver) open(program []byte, config Config) error {
 		return err
 	}
 	if d.erofs, err = erofs.Open(d.state.dir); err != nil {
-		d.log.Info("read-only images cannot be mounted here: they will be directories", "reason", err)
+		d.log.Info("no EROFS images on this host: what they would show has to be directories", "reason", err)
 		d.erofs = nil
+	} else {
+		d.log.Info("EROFS images can be mounted", "from", d.erofs.Way())
 	}
 	d.spawner = startSpawner(d.stage1, d.log)
 	return nil

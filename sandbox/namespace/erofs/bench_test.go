@@ -24,8 +24,8 @@ func sized(files int) *tree.Node {
 	return root
 }
 
-// BenchmarkAttach is what a sandbox waits for: a detached mount of its code, from a directory, from an image that nobody
-// has, from one that somebody has.
+// BenchmarkAttach is what a sandbox waits for: a detached mount of its code, from a directory, from an image that is mounted
+// for it, from one that is mounted already.
 func BenchmarkAttach(b *testing.B) {
 	dir := b.TempDir()
 	root := sized(1000)
@@ -40,31 +40,30 @@ func BenchmarkAttach(b *testing.B) {
 		}
 	})
 	for _, way := range []Way{FromFile, FromLoop} {
-		m, err := open(dir, way)
-		if err != nil {
-			b.Logf("%s: %v", way, err)
-			continue
-		}
-		defer m.Close()
-		use := func(b *testing.B) {
-			for b.Loop() {
-				i, err := m.Use(filepath.Join(dir, "image"))
-				must(b, err)
-				tree, err := i.Tree()
-				must(b, err)
-				must(b, tree.Close())
-				i.Release()
+		b.Run(string(way), func(b *testing.B) {
+			m, err := open(dir, way)
+			if err != nil {
+				b.Skip(err)
 			}
-		}
-		b.Run(string(way)+"/first", use)
-		held, err := m.Use(filepath.Join(dir, "image"))
-		must(b, err)
-		b.Run(string(way)+"/shared", use)
-		held.Release()
+			defer m.Close()
+			for _, kept := range []int{0, maxIdle} {
+				b.Run(fmt.Sprint("idle=", kept), func(b *testing.B) {
+					m.maxIdle = kept
+					for b.Loop() {
+						i, err := m.Use(filepath.Join(dir, "image"))
+						must(b, err)
+						tree, err := i.Tree()
+						must(b, err)
+						must(b, tree.Close())
+						i.Release()
+					}
+				})
+			}
+		})
 	}
 }
 
-// BenchmarkRead reads 1,000 files: from a directory, and from an image that was mounted just now.
+// BenchmarkRead reads 1,000 files: from a directory, and from an image, whether it is mounted for that or is already.
 func BenchmarkRead(b *testing.B) {
 	dir := b.TempDir()
 	root := sized(1000)
@@ -93,22 +92,17 @@ func BenchmarkRead(b *testing.B) {
 		b.Skip(err)
 	}
 	defer m.Close()
-	b.Run(string(m.Way())+"/first", func(b *testing.B) {
-		for b.Loop() {
-			i, err := m.Use(filepath.Join(dir, "image"))
-			must(b, err)
-			readAll(b, int(i.tree.Fd()))
-			i.Release()
-		}
-	})
-	b.Run(string(m.Way())+"/shared", func(b *testing.B) {
-		i, err := m.Use(filepath.Join(dir, "image"))
-		must(b, err)
-		defer i.Release()
-		for b.Loop() {
-			readAll(b, int(i.tree.Fd()))
-		}
-	})
+	for _, kept := range []int{0, maxIdle} {
+		b.Run(fmt.Sprint(m.Way(), "/idle=", kept), func(b *testing.B) {
+			m.maxIdle = kept
+			for b.Loop() {
+				i, err := m.Use(filepath.Join(dir, "image"))
+				must(b, err)
+				readAll(b, int(i.tree.Fd()))
+				i.Release()
+			}
+		})
+	}
 }
 
 // BenchmarkMake makes a root.

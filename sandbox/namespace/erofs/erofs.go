@@ -86,20 +86,20 @@ func writeProbe(path string) error {
 	return errors.Join(erofs.Create(file, erofs.WithBuildTime(0, 0)).Close(), file.Close())
 }
 
-// try mounts the image of a path twice, as two sandboxes would.
+// try mounts the image of a path for two sandboxes.
 func (m *Mounter) try(path string) (err error) {
 	if m.way == FromLoop {
 		if m.loops, err = detached.OpenLoops(); err != nil {
 			return err
 		}
 	}
-	var images [2]*Image
-	for i := range images {
-		if images[i], err = m.Use(path); err != nil {
-			return err
-		}
-		defer images[i].Release()
-		tree, err := images[i].Tree()
+	first, err := m.Use(path)
+	if err != nil {
+		return err
+	}
+	defer first.Release()
+	for range 2 {
+		tree, err := first.Tree()
 		if err != nil {
 			return err
 		}

@@ -3,10 +3,13 @@
 package erofs
 
 import (
+	"bufio"
 	"context"
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -19,7 +22,69 @@ import (
 	"hotaru/code/tree"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+// killedWith names the image that this program mounts through a loop device and waits with, to be killed.
+const killedWith = "HOTARU_TEST_EROFS_KILLED_WITH"
+
+func TestMain(m *testing.M) {
+	if path := os.Getenv(killedWith); path != "" {
+		waitToBeKilled(path)
+	}
+	goleak.VerifyTestMain(m)
+}
+
+func waitToBeKilled(path string) {
+	m, err := open(filepath.Dir(path), FromLoop)
+	if err == nil {
+		_, err = m.Use(path)
+	}
+	if err != nil {
+		fmt.Println("no:", err)
+		os.Exit(1)
+	}
+	fmt.Println("mounted")
+	time.Sleep(time.Hour)
+}
+
+// attached says whether a loop device has a file.
+func attached(t *testing.T, path string) bool {
+	t.Helper()
+	devices, err := filepath.Glob("/sys/block/loop*/loop/backing_file")
+	must(t, err)
+	for _, device := range devices {
+		if file, err := os.ReadFile(device); err == nil && strings.TrimSpace(string(file)) == path {
+			return true
+		}
+	}
+	return false
+}
+
+// TestKilled: a process that is killed leaves no mount and no loop device.
+func TestKilled(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("mounting needs root")
+	}
+	path := image(t, "content")
+	cmd := exec.Command("/proc/self/exe")
+	cmd.Env = append(os.Environ(), killedWith+"="+path)
+	out, err := cmd.StdoutPipe()
+	must(t, err)
+	must(t, cmd.Start())
+	said, err := bufio.NewReader(out).ReadString('\n')
+	if err == nil && said == "mounted\n" && !attached(t, path) {
+		t.Error("there is no loop device while it is mounted")
+	}
+	must(t, cmd.Process.Kill())
+	_ = cmd.Wait() // it was killed
+	if err != nil || said != "mounted\n" {
+		t.Skipf("no loop devices here: %q, %v", said, err)
+	}
+	// The kernel lets go of it a moment after the process has ended.
+	for deadline := time.Now().Add(10 * time.Second); attached(t, path); time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal("the loop device is left")
+		}
+	}
+}
 
 // each runs a test for every way that works here.
 func each(t *testing.T, test func(t *testing.T, m *Mounter)) {
