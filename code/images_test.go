@@ -1,6 +1,7 @@
 package code
 
 import (
+	"bytes"
 	"errors"
 	"io/fs"
 	"os"
@@ -77,7 +78,7 @@ func TestImageOfADamagedPackage(t *testing.T) {
 	h := open(t)
 	h.Images = true
 	zip := sample(t, "content")
-	at := strings.Index(string(zip), "content")
+	at := bytes.Index(zip, []byte("content"))
 	digest, _, err := h.blobs.Put(t.Context(), strings.NewReader(string(edit(zip, at, 'X'))))
 	must(t, err)
 	var refusal *Error

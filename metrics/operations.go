@@ -65,6 +65,9 @@ func (d timedDriver) Create(ctx context.Context, spec sandbox.Spec) (sandbox.San
 	return timedSandbox{sb, d.times}, nil
 }
 
+// MountsImages implements sandbox.ImageMounter.
+func (d timedDriver) MountsImages() bool { return sandbox.MountsImages(d.Driver) }
+
 // timedSandbox times what takes the kernel some time. What happens with every invocation is not among it, but for
 // Thaw after a rest.
 type timedSandbox struct {

@@ -135,6 +135,9 @@ func (b *box) Attach(ctx context.Context, binds []sandbox.Bind) error {
 	if err := sandbox.ValidateBinds(binds); err != nil {
 		return err
 	}
+	if sandbox.UseImages(binds) && !b.driver.MountsImages() {
+		return errNoImages
+	}
 	if err := b.begin(ctx); err != nil {
 		return err
 	}

@@ -37,6 +37,9 @@ func (d *Driver) Create(ctx context.Context, spec sandbox.Spec) (sandbox.Sandbox
 	if err := d.checkEgress(&spec); err != nil {
 		return nil, err
 	}
+	if spec.UsesImages() && !d.MountsImages() {
+		return nil, errNoImages
+	}
 	number, err := d.reserve(spec.ID)
 	if err != nil {
 		return nil, err

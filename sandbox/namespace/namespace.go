@@ -106,6 +106,9 @@ func New(config Config) (*Driver, error) {
 	if os.Geteuid() != 0 {
 		return nil, ErrNotRoot
 	}
+	if config.Log == nil {
+		config.Log = slog.New(slog.DiscardHandler)
+	}
 	program := config.Stage1
 	if program == nil {
 		var err error

@@ -14,13 +14,14 @@ var _ sandbox.ImageMounter = (*Driver)(nil)
 // MountsImages says whether this host can mount EROFS images, as probed by New.
 func (d *Driver) MountsImages() bool { return d.erofs != nil }
 
-// show makes a detached mount of what a path of the host has, or of what is in the image that it is.
+// errNoImages refuses what has images where none can be mounted.
+var errNoImages = fmt.Errorf("sandbox: images are not mounted here: %w", errors.ErrUnsupported)
+
+// show makes a detached mount of what a path of the host has, or of what is in the image that it is: there are images
+// only where they can be mounted.
 func (m *mounts) show(source, target string, image bool) error {
 	if !image {
 		return m.add(source, target, readOnly)
-	}
-	if m.erofs == nil {
-		return fmt.Errorf("sandbox: %s: images are not mounted here: %w", source, errors.ErrUnsupported)
 	}
 	used, err := m.erofs.Use(source)
 	if err != nil {
