@@ -5,13 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"path"
 	"slices"
 	"strings"
 	"syscall"
 	"time"
 
+	"hotaru/code/tree"
 	"hotaru/runtime"
 	"hotaru/runtimeapi/extensions"
 	"hotaru/runtimeapi/telemetry"
@@ -44,12 +44,12 @@ func externalExtensions(root sandbox.Root, binds []sandbox.Bind) ([]string, erro
 	if dir == "" {
 		return nil, nil
 	}
-	inside, err := os.OpenRoot(dir)
+	inside, opened, err := tree.Open(dir)
 	if err != nil {
 		return nil, fmt.Errorf("environment: extensions: %w", err)
 	}
-	defer inside.Close()
-	entries, err := fs.ReadDir(inside.FS(), sub)
+	defer opened.Close()
+	entries, err := fs.ReadDir(inside, sub)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
