@@ -209,6 +209,9 @@ func (f played) playWith(t *testing.T, s setup) string {
 			event.CognitoIdentity = `{"cognitoIdentityId":"i","cognitoIdentityPoolId":"p"}`
 			event.TenantID = "tenant"
 			event.Payload = []byte(rest)
+		} else if rest, ok := strings.CutPrefix(payload, "w3c "); ok {
+			event.ClientContext = `{"custom":{"a":1},"w3c":{"traceparent":"00-1-2-01","baggage":7,"other":"x"}}`
+			event.Payload = []byte(rest)
 		} else if rest, ok := strings.CutPrefix(payload, "broken-context "); ok {
 			event.ClientContext = `{`
 			event.Payload = []byte(rest)

@@ -64,8 +64,11 @@ class LambdaContext:
         self.invoked_function_arn = head.get("arn", "")
         self.tenant_id = head.get("tenant")
         self.client_context = None
+        self.__w3c = {}
         if head.get("client"):
-            self.client_context = ClientContext(_parse(head["client"], "Client Context"))
+            client = _parse(head["client"], "Client Context")
+            self.__w3c = _trace_fields(client.pop("w3c", None))
+            self.client_context = ClientContext(client)
             if self.client_context.client is not None:
                 self.client_context.client = Client(self.client_context.client)
         identity = _parse(head["identity"], "Cognito Identity") if head.get("identity") else {}
@@ -80,6 +83,10 @@ class LambdaContext:
     def get_remaining_time_in_millis(self):
         return max(0, self._deadline - int(time.time() * 1000))
 
+    def w3c(self):
+        """The W3C trace context that the caller sent in the client context."""
+        return dict(self.__w3c)
+
     def log(self, message):
         self.__log(str(message))
 
@@ -89,6 +96,11 @@ class LambdaContext:
             " function_version invoked_function_arn client_context identity tenant_id"
         )
         return "LambdaContext([{}])".format(",".join("{}={}".format(n, getattr(self, n)) for n in names.split()))
+
+
+def _trace_fields(sent):
+    names = ("traceparent", "tracestate", "baggage")
+    return {n: sent[n] for n in names if isinstance(sent.get(n), str)} if isinstance(sent, dict) else {}
 
 
 def _parse(text, name):
