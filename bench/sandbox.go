@@ -191,12 +191,12 @@ func sandboxSpec(root sandbox.Root, n int) sandbox.Spec {
 
 // sandboxRoot makes a root of the host's /usr. remove removes it, and the drivers' state beside it.
 func sandboxRoot() (root sandbox.Root, remove func(), err error) {
-	dir, err := os.MkdirTemp("", "hotaru-bench-")
+	above, err := os.MkdirTemp("", "hotaru-bench-")
 	if err != nil {
 		return sandbox.Root{}, nil, err
 	}
-	remove = func() { _ = os.RemoveAll(dir) }
-	dir = filepath.Join(dir, "root")
+	remove = func() { _ = os.RemoveAll(above) }
+	dir := filepath.Join(above, "root")
 	for _, path := range []string{"proc", "dev", "tmp", "usr"} {
 		if err := os.MkdirAll(filepath.Join(dir, path), 0o755); err != nil {
 			remove()
