@@ -317,3 +317,31 @@ func TestShutdownIgnored(t *testing.T) {
 		t.Error("the sandbox is still there")
 	}
 }
+
+// The Telemetry and Logs APIs are for those who have registered.
+func TestSubscribersAreKnown(t *testing.T) {
+	driver := &environmenttest.Driver{Run: func(ctx context.Context, p *environmenttest.Program) sandbox.ExitStatus {
+		for _, path := range []string{"/2022-07-01/telemetry", "/2020-08-15/logs"} {
+			if err := p.Subscribe(ctx, path, "{}"); err == nil || !strings.Contains(err.Error(), "403 {\"errorMessage\":\"Missing Lambda-Extension-Identifier header\"") {
+				t.Errorf("nobody: %v", err)
+			}
+		}
+		if err := p.Register(ctx, "inside"); err != nil {
+			t.Error(err)
+		}
+		for path, want := range map[string]string{
+			"/2022-07-01/telemetry":  `400 {"errorMessage":"schemaVersion is not provided; destination`,
+			"/2022-07-01/telemetry/": `400 {"errorMessage":"schemaVersion is not provided; destination`,
+			"/2020-08-15/logs":       `400 {"errorMessage":"destination is not provided; types should not be empty","errorType":"Logs.ValidationError"}`,
+			"/2020-08-15/telemetry":  "404",
+		} {
+			if err := p.Subscribe(ctx, path, "{}"); err == nil || !strings.Contains(err.Error(), want) {
+				t.Errorf("%s: %v", path, err)
+			}
+		}
+		go p.NextEvent(ctx) // it ends with the host
+		return environmenttest.Echo(ctx, p)
+	}}
+	env, _ := startDriver(t, driver, nil)
+	finish(t, env, "r1")
+}

@@ -65,6 +65,8 @@ type observed struct {
 	log    *environmenttest.Log
 	told   journal // telemetry
 	events journal // what the extension was given
+	// initExits is in how many generations the runtime exits before its first event.
+	initExits int
 }
 
 // observe starts one. The runtime starts its function once the extension has subscribed; handle is what it does with
@@ -81,6 +83,12 @@ func observe(t *testing.T, path, schema string, change func(*function.Version), 
 				return sandbox.ExitStatus{}
 			}
 			p.Printf("init %d\n", p.Start)
+			if p.Start <= o.initExits {
+				if err := o.present().registry.AwaitReady(ctx); err != nil {
+					t.Error(err)
+				}
+				return sandbox.ExitStatus{Code: 1}
+			}
 			for {
 				id, event, ok := p.Next(ctx)
 				if !ok {
@@ -170,26 +178,30 @@ func TestTranscripts(t *testing.T) {
 		name, path, schema string
 		change             func(*function.Version)
 		handle             func(ctx context.Context, p *environmenttest.Program, id string) (sandbox.ExitStatus, bool)
+		initExits          int
 	}{
-		{"cold and warm", telemetryPath, "2022-12-13", nil, goOn},
-		{"logs API", logsPath, "2021-03-18", nil, goOn},
-		{"reported error", telemetryPath, "2022-12-13", nil, report},
-		{"crash", telemetryPath, "2025-01-29", nil, crash},
-		{"crash in logs API", logsPath, "2020-08-15", nil, crash},
-		{"timeout", telemetryPath, "2022-07-01", oneSecond, hang},
+		{"cold and warm", telemetryPath, "2022-12-13", nil, goOn, 0},
+		{"second Init", telemetryPath, "2022-12-13", nil, goOn, 1},
+		{"no Init", telemetryPath, "2022-12-13", nil, goOn, 2},
+		{"logs API", logsPath, "2021-03-18", nil, goOn, 0},
+		{"reported error", telemetryPath, "2022-12-13", nil, report, 0},
+		{"crash", telemetryPath, "2025-01-29", nil, crash, 0},
+		{"crash in logs API", logsPath, "2020-08-15", nil, crash, 0},
+		{"timeout", telemetryPath, "2022-07-01", oneSecond, hang, 0},
 		{"JSON logs", telemetryPath, "2022-12-13", func(v *function.Version) {
 			v.Logging = function.Logging{Format: function.JSONLogs, SystemLevel: "INFO"}
-		}, crash},
+		}, crash, 0},
 		{"JSON logs in detail", telemetryPath, "2022-12-13", func(v *function.Version) {
 			v.Logging = function.Logging{Format: function.JSONLogs, SystemLevel: "DEBUG"}
-		}, goOn},
+		}, goOn, 0},
 		{"JSON logs of warnings", telemetryPath, "2022-12-13", func(v *function.Version) {
 			v.Logging = function.Logging{Format: function.JSONLogs, SystemLevel: "WARN"}
-		}, crash},
+		}, crash, 0},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			t.Parallel()
 			o := observe(t, tc.path, tc.schema, tc.change, tc.handle)
+			o.initExits = tc.initExits
 			finish(t, o.Environment, "r1")
 			if again := finish(t, o.Environment, "r2"); again.FunctionError != "" && again.ErrorType != "ValueError" {
 				t.Errorf("the second event: %+v", again)

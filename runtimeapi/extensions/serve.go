@@ -26,7 +26,7 @@ const (
 	headerEvent      = "Lambda-Extension-Event-Identifier"
 
 	// maxBody bounds a request's body in bytes, maxName an extension's name and maxErrorType what it fails with.
-	maxBody, maxName, maxErrorType = 64 << 10, 128, 256
+	maxBody, maxName, maxErrorType = 64 << 10, 255, 256
 )
 
 // ServeHTTP answers the Extensions API.
