@@ -14,8 +14,7 @@ GOARCH := $(shell go env GOARCH)
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 # Two packages at a time: each starts runtimes and servers of its own, and more of them only wait for each other.
 TEST_FLAGS ?= -race -p 2 -timeout 8m
-# Per fuzz target, two at a time. CI gives 10s: its some forty targets then take four to six minutes with their builds,
-# where 20s would come too near to the eight that CI has for them.
+# Per fuzz target, two at a time.
 FUZZTIME ?= 20s
 
 # A clone that another user owns must build too; the version comes from VERSION instead.
