@@ -31,7 +31,7 @@ type dataDir struct {
 }
 
 func main() {
-	if err := userns.Arrive(os.Getenv(userns.Variable), program()); err != nil {
+	if err := errors.Join(userns.Arrive(os.Getenv(userns.Variable), program()), os.Unsetenv(userns.Variable)); err != nil {
 		fmt.Fprintln(os.Stderr, "hotaru:", err)
 		os.Exit(1)
 	}

@@ -3,6 +3,7 @@
 package namespace_test
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"testing"
@@ -15,7 +16,7 @@ import (
 // TestMain also is what an ordinary user's process does, which rootless_test.go starts.
 func TestMain(m *testing.M) {
 	program := userns.Program{Args: os.Args, Env: os.Environ(), Files: [3]*os.File{os.Stdin, os.Stdout, os.Stderr}}
-	if err := userns.Arrive(os.Getenv(userns.Variable), program); err != nil {
+	if err := errors.Join(userns.Arrive(os.Getenv(userns.Variable), program), os.Unsetenv(userns.Variable)); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}

@@ -3,6 +3,7 @@
 package namespace_test
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -10,8 +11,11 @@ import (
 	"strings"
 	"testing"
 
+	"golang.org/x/sys/unix"
+
 	"hotaru/sandbox"
 	"hotaru/sandbox/namespace"
+	"hotaru/sandbox/router/routertest"
 	"hotaru/sandbox/sandboxtest"
 )
 
@@ -22,6 +26,8 @@ const (
 	// helper.
 	builtVariable  = "HOTARU_TEST_BUILT"
 	helperVariable = "HOTARU_TEST_HELPER"
+	// outsideVariable is where there is a server on the Internet.
+	outsideVariable = "HOTARU_TEST_OUTSIDE"
 	// ordinary is the user: nobody that a system has.
 	ordinary = 64321
 )
@@ -32,6 +38,10 @@ func TestRootless(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("needs root, to become somebody else")
 	}
+	if !routertest.InHost(t) {
+		return
+	}
+	outside := routertest.Echo(t, routertest.Furnish(t))
 	dir := t.TempDir()
 	open := func(path string) { // a test's own directories are two deep
 		for _, dir := range []string{path, filepath.Dir(path)} {
@@ -51,6 +61,11 @@ func TestRootless(t *testing.T) {
 		if err := os.WriteFile(filepath.Join(dir, name), content, 0o755); err != nil {
 			t.Fatal(err)
 		}
+	}
+	// As most systems have it: everybody's.
+	tun := filepath.Join(dir, "tun")
+	if err := errors.Join(unix.Mknod(tun, unix.S_IFCHR, int(unix.Mkdev(10, 200))), os.Chmod(tun, 0o666)); err != nil {
+		t.Fatal(err)
 	}
 	for _, tc := range []struct{ name, subordinate, want string }{
 		{"one id", "", "alone"},
@@ -76,11 +91,12 @@ func TestRootless(t *testing.T) {
 			}
 			script := `set -e
 for file in subuid subgid passwd; do mount --bind "$1/$file" "/etc/$file"; done
+mount --bind "$1/tun" /dev/net/tun
 exec setpriv --reuid=$2 --regid=$2 --clear-groups "$1/test" -test.run='^TestSuiteRootless$' -test.v`
 			run := exec.Command("unshare", "--mount", "sh", "-c", script, "sh", dir, fmt.Sprint(ordinary))
 			run.Dir = dir
 			run.Env = []string{"PATH=" + os.Getenv("PATH"), "TMPDIR=" + tmp, "HOME=" + tmp, rootlessVariable + "=" + tc.want,
-				builtVariable + "=" + dir, helperVariable + "=" + helper}
+				builtVariable + "=" + dir, helperVariable + "=" + helper, outsideVariable + "=" + outside}
 			out, err := run.CombinedOutput()
 			if err != nil || !strings.Contains(string(out), "--- PASS: TestSuiteRootless") {
 				t.Errorf("%v\n%s", err, out)
@@ -100,15 +116,18 @@ func TestSuiteRootless(t *testing.T) {
 		t.Fatal(err)
 	}
 	sandboxtest.RunWith(t, os.Getenv(helperVariable), func(t testing.TB) sandboxtest.Fixture {
-		driver := openDriver(t, namespace.Config{StateDir: t.TempDir(), Stage1: stage1})
+		driver := openDriver(t, namespace.Config{StateDir: t.TempDir(), Stage1: stage1, Network: newRouter(t)})
 		for _, c := range driver.Capabilities() {
 			if c.Boundary == sandbox.BoundaryIdentity && c.Enforced != (want == "users") {
 				t.Errorf("identity is enforced: %v, with %s", c.Enforced, want)
+			}
+			if c.Boundary == sandbox.BoundaryEgress && !c.Enforced {
+				t.Errorf("there is no way to the outside: %s", c.Reason)
 			}
 			if !c.Enforced && c.Reason == "" {
 				t.Errorf("%s is not enforced for no reason", c.Boundary)
 			}
 		}
-		return sandboxtest.Fixture{Driver: driver, Root: sandboxtest.Root(t)}
+		return sandboxtest.Fixture{Driver: driver, Root: sandboxtest.Root(t), Outside: os.Getenv(outsideVariable)}
 	})
 }
