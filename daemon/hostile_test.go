@@ -1,9 +1,12 @@
 package daemon
 
 import (
+	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"path/filepath"
+	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -26,12 +29,33 @@ func TestOutOfMemory(t *testing.T) {
 			!strings.HasSuffix(body.ErrorMessage, "Error: Runtime exited with error: signal: killed") {
 			t.Errorf("out of memory: %s", out.Payload)
 		}
+		wantOutOfMemoryReport(t, out)
 		if got := h.ok("neighbour", "{}"); got != `"fine"` {
 			t.Errorf("the neighbour: %s", got)
 		}
 		if got := h.ok("f", `{"megabytes": 1}`); got != "1048576" {
 			t.Errorf("afterwards: %s", got)
 		}
+	}
+}
+
+// wantOutOfMemoryReport wants the log's last lines to say what AWS's do.
+func wantOutOfMemoryReport(t *testing.T, out *lambda.InvokeOutput) {
+	t.Helper()
+	tail, err := base64.StdEncoding.DecodeString(aws.ToString(out.LogResult))
+	if err != nil {
+		t.Fatal(err)
+	}
+	report := regexp.MustCompile(`REPORT RequestId: \S+\tDuration: [0-9.]+ ms\tBilled Duration: \d+ ms\tMemory Size: 128 MB\tMax Memory Used: (\d+) MB`)
+	found := report.FindSubmatch(tail)
+	if found == nil {
+		t.Fatalf("no report in %q", tail)
+	}
+	if used, err := strconv.Atoi(string(found[1])); err != nil || used < 100 || used > 128 {
+		t.Errorf("it reports %s MB of 128 after running out", found[1])
+	}
+	if !strings.Contains(string(tail), "Error: Runtime exited with error: signal: killed\nRuntime.ExitError") {
+		t.Errorf("the log says %q", tail)
 	}
 }
 

@@ -209,6 +209,9 @@ func (e *Environment) Finish(ctx context.Context) {
 	outcome.Duration = time.Since(e.turn.began)
 	outcome.InitDuration, e.initDuration = e.initDuration, 0
 	e.out.flush()
+	if e.ranOutOfMemory() {
+		e.memory.ranOut(e.cfg.Version.MemoryMB)
+	}
 	outcome.MaxMemoryMB = e.memory.sample(ctx, e.sandbox)
 	e.sayEnd(outcome, fail)
 	outcome.LogTail = e.out.end()
@@ -218,6 +221,20 @@ func (e *Environment) Finish(ctx context.Context) {
 	}
 	e.endTurn(ctx, reason)
 	outcome.Finished = true
+}
+
+// ranOutOfMemory says whether the runtime process has been killed for that.
+func (e *Environment) ranOutOfMemory() bool {
+	_, process := e.conversation()
+	if process == nil {
+		return false
+	}
+	select {
+	case <-process.Done():
+		return process.Status().OOMKilled
+	default:
+		return false
+	}
 }
 
 // settle waits for the runtime, and then for the extensions, to ask for their next event.

@@ -17,6 +17,10 @@ type memoryWatermark struct {
 	sampled  time.Time
 }
 
+// ranOut notes that a process was killed for lack of memory: all of it was in use then, and is not by the time that
+// anybody reads it.
+func (w *memoryWatermark) ranOut(limitMB int) { w.maxBytes = max(w.maxBytes, int64(limitMB)<<20) }
+
 // sample returns the watermark in whole megabytes, reading anew if the last reading is old. A sandbox that
 // cannot be read any more keeps the watermark it had.
 func (w *memoryWatermark) sample(ctx context.Context, sb sandbox.Sandbox) int64 {

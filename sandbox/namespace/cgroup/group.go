@@ -55,6 +55,9 @@ func Open(layout Layout, others ...string) (*Parent, error) {
 func kernelMkdir(dir string) error { return os.Mkdir(dir, 0o755) }
 
 func (p *Parent) open() error {
+	if err := p.moveSelf(); err != nil {
+		return err
+	}
 	for _, r := range p.roles {
 		err := p.mkdir(r.dir)
 		if err != nil && p.layout.rootless && isRefused(err) {

@@ -28,6 +28,9 @@ type Layout struct {
 	// unified is the version 2 hierarchy, with or without controllers: it kills, and it takes a process at
 	// its birth (CLONE_INTO_CGROUP).
 	unified role
+	// top is where the version 2 hierarchy is mounted, and leaf the group in it that this process must move to before
+	// others can be beside it; "" if it need not.
+	top, leaf string
 	// rootless says that only what the system has delegated to an ordinary user can be used: what cannot is left out.
 	rootless bool
 	// ioRoot is the top of version 1's hierarchy for disks, if it can be seen: what the kernel writes by itself
@@ -44,8 +47,8 @@ type mount struct {
 }
 
 // Detect reads the layout of this host. Each parent directory is named name: in version 1 below the group that
-// this process is in, so that limits set on the daemon hold for what it starts; in version 2, where a group
-// with processes cannot have children with controllers, at the top. v1Only leaves version 2 alone on a host that
+// this process is in, so that limits set on the daemon hold for what it starts; in version 2 in what is delegated to it,
+// or at the top (place). v1Only leaves version 2 alone on a host that
 // has both. rootless stays in version 2 beside the group that this process is in, which is where a user's own session
 // manager has delegated it; Open then leaves out what it may not make.
 func Detect(name string, v1Only, rootless bool) (Layout, error) {
@@ -75,10 +78,12 @@ func detect(name string, v1Only, rootless bool, mountinfo, selfCgroup io.Reader)
 	for _, m := range mounts {
 		if m.v2 {
 			if l.unified.dir == "" && !v1Only {
-				parent := m.dir
-				if rootless {
-					parent = filepath.Join(m.dir, filepath.Dir(below(m.root, own[""])))
+				group := filepath.Join(m.dir, below(m.root, own[""]))
+				parent := filepath.Dir(group)
+				if !rootless {
+					parent, l.leaf = place(m.dir, group, name)
 				}
+				l.top = m.dir
 				l.unified = role{dir: filepath.Join(parent, name), v2: true}
 				l.takeControllers(parent)
 			}

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 )
 
 // DetectOCI reads the layout that OCI runtimes use on this host: version 1 alone if any controller of it is mounted.
@@ -60,9 +61,8 @@ func detectOCI(name string, mountinfo, selfCgroup []byte) (Layout, []string, err
 // OCIPath is what an OCI runtime calls a group of ours (cgroupsPath of the runtime specification): with version 1
 // from the group that this process is in, and with version 2 from the top.
 func (p *Parent) OCIPath(group string) string {
-	path := filepath.Base(p.roles[0].dir) + "/" + group
-	if p.layout.unified.dir != "" {
-		path = "/" + path
+	if below, unified := strings.CutPrefix(p.layout.unified.dir, p.layout.top); unified && p.layout.top != "" {
+		return below + "/" + group
 	}
-	return path
+	return filepath.Base(p.roles[0].dir) + "/" + group
 }

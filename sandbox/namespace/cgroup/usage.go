@@ -42,7 +42,8 @@ func (g *Group) memory() (int64, error) {
 		if !whole { // before Linux 5.18
 			kernel = stat["kernel_stack"] + stat["slab"] + stat["percpu"] + stat["pagetables"]
 		}
-		return stat["anon"] + stat["shmem"] + kernel, nil
+		// What the kernel remembers of files is given back as the page cache is.
+		return stat["anon"] + stat["shmem"] + kernel - stat["slab_reclaimable"], nil
 	}
 	kernel, err := g.number(r, "memory.kmem.usage_in_bytes")
 	if err != nil {

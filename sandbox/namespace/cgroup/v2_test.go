@@ -183,7 +183,7 @@ func TestV2Usage(t *testing.T) {
 	if want := (Usage{MemoryBytes: 1230, CPUTime: 1500 * time.Microsecond, PIDs: 3}); err != nil || got != want {
 		t.Errorf("%+v, %v, want %+v", got, err, want)
 	}
-	f.set(t, own, "memory.stat", "anon 1000\nkernel_stack 10\npagetables 5\npercpu 2\nslab 7\nshmem 30\n") // before 5.18
+	f.set(t, own, "memory.stat", "anon 1000\nkernel_stack 10\npagetables 5\npercpu 2\nslab 17\nslab_reclaimable 10\nshmem 30\n") // before 5.18
 	if got, err := g.Usage(); err != nil || got.MemoryBytes != 1054 {
 		t.Errorf("%+v, %v", got, err)
 	}
@@ -272,7 +272,7 @@ func TestDetect(t *testing.T) {
 	unified := role{dir: hybrid + "/n", v2: true}
 	want := Layout{
 		memory: role{dir: "/cg/memory/service/x/n"}, cpu: role{dir: "/cg/cpu/n"}, pids: role{dir: "/cg/pids/n"},
-		cpuacct: unified, freezer: unified, unified: unified, io: role{dir: "/cg/blkio/n"}, ioRoot: "/cg/blkio",
+		cpuacct: unified, freezer: unified, unified: unified, top: hybrid, io: role{dir: "/cg/blkio/n"}, ioRoot: "/cg/blkio",
 	}
 	if both != want {
 		t.Errorf("%+v, want %+v", both, want)
@@ -281,7 +281,7 @@ func TestDetect(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want.cpuacct, want.freezer, want.unified = want.cpu, role{dir: "/cg/freezer/n"}, role{}
+	want.cpuacct, want.freezer, want.unified, want.top = want.cpu, role{dir: "/cg/freezer/n"}, role{}, ""
 	if old != want {
 		t.Errorf("%+v, want %+v", old, want)
 	}
