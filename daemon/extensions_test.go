@@ -12,6 +12,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/lambda"
 
+	"hotaru/internal/sample"
 	"hotaru/sandbox/sandboxtest"
 )
 
@@ -251,26 +252,39 @@ signal.signal(signal.SIGTERM, leave)
 def handler(event, context):
     return heard.acquire(timeout=5)
 `)
-	for range 2 {
-		if got := h.ok("f", "{}"); got != "true" {
-			t.Errorf("heard of the event: %s", got)
-		}
-	}
-	if _, err := h.lambda.DeleteFunction(t.Context(), &lambda.DeleteFunctionInput{FunctionName: aws.String("f")}); err != nil {
+	h.saysGoodbye("f", "EXTENSION\tName: inside\tState: Ready\tEvents: [INVOKE]\n", "heard INVOKE\n")
+
+	goodbye, err := sample.BuildGo(t.Context(), "hotaru/daemon/testdata/goodbye")
+	if err != nil {
 		t.Fatal(err)
 	}
+	h.createPack("go", "provided.al2023", "bootstrap", goodbye)
+	h.saysGoodbye("go", "EXTENSION\tName: GoLangEnableSIGTERM\tState: Ready\tEvents: []\n")
+}
+
+// saysGoodbye invokes a function twice, deletes it, and waits until it has said goodbye; texts are in its log then.
+func (h *harness) saysGoodbye(name string, texts ...string) {
+	h.t.Helper()
+	for range 2 {
+		if got := h.ok(name, "{}"); got != "true" {
+			h.t.Errorf("%s answers %s", name, got)
+		}
+	}
+	if _, err := h.lambda.DeleteFunction(h.t.Context(), &lambda.DeleteFunctionInput{FunctionName: &name}); err != nil {
+		h.t.Fatal(err)
+	}
 	for deadline := time.Now().Add(20 * time.Second); ; {
-		log := strings.Join(messages(h.logged("/aws/lambda/f", 2)), "")
+		log := strings.Join(messages(h.logged("/aws/lambda/"+name, 2)), "")
 		if strings.Contains(log, "goodbye") {
-			for _, want := range []string{"EXTENSION\tName: inside\tState: Ready\tEvents: [INVOKE]\n", "heard INVOKE\n"} {
+			for _, want := range texts {
 				if !strings.Contains(log, want) {
-					t.Errorf("no %q in the log:\n%s", want, log)
+					h.t.Errorf("no %q in the log:\n%s", want, log)
 				}
 			}
 			return
 		}
 		if time.Now().After(deadline) {
-			t.Fatalf("no goodbye in the log:\n%s", log)
+			h.t.Fatalf("no goodbye in the log:\n%s", log)
 		}
 	}
 }
