@@ -88,7 +88,7 @@ func (h *harness) faulty(name, language, layer string, variable map[string]strin
 	}
 	switch {
 	case language == "shell":
-		h.create(name, "provided.al2023", "any", map[string]string{"bootstrap": faultyShell}, change)
+		h.create(name, "provided.al2023", "any", map[string]string{"bootstrap": faultyShell}, change, wholeCPU)
 	case language == "python" && h.python != "":
 		h.createPython(name, faultyPython, change)
 	case language == "node" && h.node != "":
@@ -97,6 +97,9 @@ func (h *harness) faulty(name, language, layer string, variable map[string]strin
 		h.t.Skip("no " + language)
 	}
 }
+
+// wholeCPU spares a test that starts many processes the small share that 128 MB have.
+func wholeCPU(in *lambda.CreateFunctionInput) { in.MemorySize = aws.Int32(1769) }
 
 // said waits until a function's log has a line with all the texts, one after the other or the same.
 func (h *harness) said(name string, reports int, texts ...string) {
