@@ -150,14 +150,17 @@ func inState(s function.State) error {
 		"currently in the following state: %s", s)
 }
 
-// Stale says whether a version is no longer what its function serves.
-func (f *Functions) Stale(v *function.Version) bool {
-	if v.Published != nil {
-		_, ok := f.versions.Get(versionKey(v.ID, v.UID, v.Version, v.Generation))
-		return !ok
-	}
+// Current says whether a version is what its function serves, and with which tags; nobody may change the map.
+func (f *Functions) Current(v *function.Version) (tags map[string]string, current bool) {
 	h, err := f.head(v.ID)
-	return err != nil || h.UID != v.UID || h.Serving != v.Generation
+	if err != nil || h.UID != v.UID {
+		return nil, false
+	}
+	if v.Published != nil {
+		_, current = f.versions.Get(versionKey(v.ID, v.UID, v.Version, v.Generation))
+		return h.Tags, current
+	}
+	return h.Tags, h.Serving == v.Generation
 }
 
 // head finds a function.

@@ -186,7 +186,7 @@ func (d *Daemon) openControl(ctx context.Context) (err error) {
 	d.stock = pool.NewStock(maker.blank, pool.StockLimits{Ready: d.config.ReadyBlanks, IdleTime: d.config.IdleTime}, d.logger)
 	d.onClose(func(context.Context) error { d.stock.Close(); return nil })
 	maker.stock = d.stock
-	d.pool = pool.New(maker.environment, maker.stale(d.functions.Stale), d.config.IdleTime, d.logger)
+	d.pool = pool.New(maker.environment, maker.stale(d.functions.Current), d.config.IdleTime, d.logger)
 	d.onClose(func(context.Context) error { d.pool.Close(); return nil })
 	d.makeInvoker()
 	d.onClose(func(ctx context.Context) error { d.invoker.Wait(ctx); return nil })

@@ -9,6 +9,7 @@ import (
 	"hotaru/environment"
 	"hotaru/function"
 	"hotaru/names"
+	"hotaru/pool"
 	"hotaru/sandbox"
 	"hotaru/sandbox/router"
 )
@@ -77,13 +78,9 @@ func (m *maker) egressOf(tags map[string]string) sandbox.Egress {
 
 // stale says whether an environment must not take another event: its version is stale, or its function has chosen another
 // network.
-func (m *maker) stale(version func(*function.Version) bool) func(*environment.Environment) bool {
+func (m *maker) stale(version func(*function.Version) (tags map[string]string, current bool)) pool.Stale {
 	return func(env *environment.Environment) bool {
-		v := env.Version()
-		if version(v) {
-			return true
-		}
-		tags, _ := m.tags(v.ID)
-		return m.egressOf(tags) != env.Egress()
+		tags, current := version(env.Version())
+		return !current || m.egressOf(tags) != env.Egress()
 	}
 }

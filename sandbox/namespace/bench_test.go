@@ -9,12 +9,21 @@ import (
 	"time"
 
 	"hotaru/sandbox"
+	"hotaru/sandbox/namespace"
 	"hotaru/sandbox/sandboxtest"
 )
 
-// BenchmarkLife measures a whole life: ms to create, to start a small program, to its end, to destroy.
+// BenchmarkLife measures a whole life: ms to create, to start a small program, to its end, to destroy; without a way to
+// the outside and with one.
 func BenchmarkLife(b *testing.B) {
-	driver := newDriver(b)
+	b.Run("none", func(b *testing.B) { life(b, newDriver(b), sandbox.EgressNone) })
+	b.Run("internet", func(b *testing.B) {
+		needRoot(b)
+		life(b, openDriver(b, namespace.Config{StateDir: b.TempDir(), Network: newRouter(b)}), sandbox.EgressInternet)
+	})
+}
+
+func life(b *testing.B, driver sandbox.Driver, egress sandbox.Egress) {
 	root := sandboxtest.Root(b)
 	helper := sandboxtest.Helper(b)
 	ctx := context.Background()
@@ -25,6 +34,7 @@ func BenchmarkLife(b *testing.B) {
 			ID: fmt.Sprint("bench-", n), Root: root, Binds: []sandbox.Bind{{Source: helper, Target: "/opt"}},
 			Limits: sandbox.Limits{MemoryBytes: 128 << 20, MilliCPU: 1000},
 			Listen: []string{"127.0.0.1:9001", "127.0.0.1:4566", "127.0.0.1:80", "127.0.0.1:443", "127.0.0.1:53"}, ListenPacket: []string{"127.0.0.1:53"},
+			Egress: egress,
 		})
 		if err != nil {
 			b.Fatal(err)

@@ -8,13 +8,14 @@ import (
 	"time"
 )
 
-// bucket rations bytes: a rate over time, and a burst after a pause. A nil bucket rations nothing.
+// bucket rations bytes, or other things that can be counted: a rate over time, and a burst after a pause. A nil bucket
+// rations nothing.
 type bucket struct {
-	rate  float64 // bytes per second
-	burst float64 // bytes
+	rate  float64 // per second
+	burst float64
 
 	mu    sync.Mutex
-	bytes float64 // below 0 is owed
+	left  float64 // below 0 is owed
 	since time.Time
 }
 
@@ -28,17 +29,21 @@ func newBucket(bytesPerSecond int64) *bucket {
 	rate := float64(bytesPerSecond)
 	// A whole buffer always passes, however small the rate: it is then paid off.
 	burst := max(rate*burstTime.Seconds(), bufferBytes)
-	return &bucket{rate: rate, burst: burst, bytes: burst, since: time.Now()}
+	return newPace(rate, burst)
+}
+
+func newPace(rate, burst float64) *bucket {
+	return &bucket{rate: rate, burst: burst, left: burst, since: time.Now()}
 }
 
 // refillLocked adds what time has brought.
 func (b *bucket) refillLocked() {
 	now := time.Now()
-	b.bytes = min(b.burst, b.bytes+b.rate*now.Sub(b.since).Seconds())
+	b.left = min(b.burst, b.left+b.rate*now.Sub(b.since).Seconds())
 	b.since = now
 }
 
-// allow takes n bytes if there is anything left, else it takes nothing.
+// allow takes n if there is anything left, else it takes nothing.
 func (b *bucket) allow(n int) bool {
 	if b == nil {
 		return true
@@ -46,22 +51,22 @@ func (b *bucket) allow(n int) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.refillLocked()
-	if b.bytes <= 0 {
+	if b.left <= 0 {
 		return false
 	}
-	b.bytes -= float64(n)
+	b.left -= float64(n)
 	return true
 }
 
-// wait takes n bytes and waits until they are paid for, or ctx ends.
+// wait takes n and waits until they are paid for, or ctx ends.
 func (b *bucket) wait(ctx context.Context, n int) error {
 	if b == nil {
 		return nil
 	}
 	b.mu.Lock()
 	b.refillLocked()
-	b.bytes -= float64(n)
-	owed := -b.bytes
+	b.left -= float64(n)
+	owed := -b.left
 	b.mu.Unlock()
 	if owed <= 0 {
 		return nil

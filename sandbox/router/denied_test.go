@@ -174,16 +174,17 @@ func TestFlood(t *testing.T) {
 	w := newWorld(t)
 	sandbox, flooding := w.sandbox(0), w.sandbox(0)
 	server := w.outside().listen(at(internet4, 0), echo).String()
-	conn := flooding.connect("udp", at(internet4, 9))
+	conn := flooding.packets(at(flooding.link.address4, 0))
 	stop, stopped := make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(stopped)
-		for {
+		for port := uint16(0); ; {
 			select {
 			case <-stop:
 				return
 			default:
-				_, _ = conn.Write([]byte("flood"))
+				port++ // another conversation each time
+				_, _ = conn.WriteToUDPAddrPort([]byte("flood"), netip.AddrPortFrom(internet4, port|1))
 			}
 		}
 	}()

@@ -14,6 +14,10 @@ import (
 // (https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html).
 const maxConnections = 1024
 
+// beginsPerSecond is how many connections and conversations a sandbox may begin, after as many at once as it may have
+// connections. Each takes a socket, and the host's opinion of the address.
+const beginsPerSecond = 1000
+
 // link is one sandbox's connection to the router.
 type link struct {
 	router             *Router
@@ -21,6 +25,7 @@ type link struct {
 	address4, address6 netip.Addr
 	// up is what the sandbox may send, down what it may receive.
 	up, down *bucket
+	begins   *bucket       // connections and conversations that it may begin
 	slots    chan struct{} // a token for each TCP connection
 
 	ctx      context.Context // ends with the link
@@ -46,7 +51,7 @@ func (r *Router) newLink(bytesPerSecond int64) (*link, error) {
 	}
 	l := &link{
 		router: r, number: number, index: r.nextIndex, address4: nth(sandboxes4, number), address6: nth(sandboxes6, number),
-		up: newBucket(bytesPerSecond), down: newBucket(bytesPerSecond), slots: make(chan struct{}, maxConnections),
+		up: newBucket(bytesPerSecond), down: newBucket(bytesPerSecond), begins: newPace(beginsPerSecond, maxConnections), slots: make(chan struct{}, maxConnections),
 		openings: map[flow]*opening{}, datagrams: map[flow]*conversation{},
 	}
 	l.ctx, l.cancel = context.WithCancel(r.ctx)

@@ -44,7 +44,7 @@ func (l *link) open(p *packet) {
 		}
 		return
 	}
-	if !l.takeSlots() {
+	if !l.begins.allow(1) || !l.takeSlots() {
 		return // as if the packet were lost: it is sent again
 	}
 	asking := *p // what it points into is used again

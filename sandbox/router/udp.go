@@ -11,6 +11,8 @@ import (
 	"sync/atomic"
 	"syscall"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 const (
@@ -36,11 +38,9 @@ func (l *link) send(p *packet) {
 		return
 	}
 	c, err := l.conversation(p.flow)
-	if err == nil {
+	if err == nil && c != nil {
 		c.touch()
-		if _, err = c.outer.Write(p.payload); errors.Is(err, net.ErrClosed) {
-			return // it made room, a moment ago
-		}
+		err = c.write(p.payload)
 	}
 	if err != nil {
 		if reason, ok := why(err); ok {
@@ -49,12 +49,28 @@ func (l *link) send(p *packet) {
 	}
 }
 
-// conversation finds or begins one.
+// write sends a datagram, or loses it: who sends more than the host's own network takes must not keep others waiting.
+func (c *conversation) write(payload []byte) error {
+	var failed error
+	err := c.raw.Write(func(fd uintptr) bool {
+		_, failed = unix.Write(int(fd), payload)
+		return true
+	})
+	if err != nil || errors.Is(failed, unix.EAGAIN) {
+		return nil //nolint:nilerr // the socket is closed: it made room, a moment ago
+	}
+	return failed
+}
+
+// conversation finds or begins one; nil is one too many.
 func (l *link) conversation(f flow) (*conversation, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if c := l.datagrams[f]; c != nil {
 		return c, nil
+	}
+	if !l.begins.allow(1) {
+		return nil, nil
 	}
 	outer, err := l.router.dialUDP(l.ctx, f.to)
 	if err != nil {
