@@ -98,7 +98,7 @@ func (d *Daemon) openDriver(name string) (sandbox.Driver, error) {
 		return nil, fmt.Errorf("daemon: %w", err)
 	}
 	for _, c := range driver.Capabilities() {
-		if !c.Enforced {
+		if !c.Enforced && !d.chosen(c.Boundary) {
 			d.logger.Warn("not enforced on this host", "sandbox", name, "boundary", c.Boundary, "reason", c.Reason, "mend", c.Mend)
 		}
 	}

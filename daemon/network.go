@@ -43,6 +43,11 @@ func (d *Daemon) openNetwork() error {
 	return nil
 }
 
+// chosen says whether somebody chose that something is not there: that is no news to anybody.
+func (d *Daemon) chosen(missing sandbox.Boundary) bool {
+	return d.config.Egress == "none" && (missing == sandbox.BoundaryEgress || missing == sandbox.LimitNetBandwidth)
+}
+
 // networks parses networks, each with bits or a single address.
 func networks(all []string) ([]netip.Prefix, error) {
 	parsed := make([]netip.Prefix, len(all))

@@ -10,7 +10,6 @@ import (
 	"net/netip"
 	"os"
 	"os/exec"
-	"syscall"
 	"testing"
 	"time"
 
@@ -52,7 +51,6 @@ func TestKilled(t *testing.T) {
 	cmd := exec.CommandContext(t.Context(), program, "-test.run=^TestRouterThatDies$")
 	cmd.Env = append(os.Environ(), routerThatDies+"=yes")
 	cmd.ExtraFiles = []*os.File{namespace}
-	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	out, err := cmd.StdoutPipe()
 	must(t, err)
 	must(t, cmd.Start())

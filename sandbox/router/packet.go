@@ -48,6 +48,9 @@ func (p *packet) syn() bool {
 	return p.proto == protoTCP && p.transport[13]&(flagFIN|flagSYN|flagRST|flagACK) == flagSYN
 }
 
+// sequence is the number that a TCP packet begins with: those of two openings from one port differ.
+func (p *packet) sequence() uint32 { return binary.BigEndian.Uint32(p.transport[4:]) }
+
 // errPacket answers whatever is no packet that we carry.
 var errPacket = errors.New("router: not a packet that is carried")
 
@@ -139,8 +142,7 @@ func (p *packet) refusal() []byte {
 	transport := b[len(b)-tcpHeader:]
 	binary.BigEndian.PutUint16(transport, p.to.Port())
 	binary.BigEndian.PutUint16(transport[2:], p.from.Port())
-	sequence := binary.BigEndian.Uint32(p.transport[4:])
-	binary.BigEndian.PutUint32(transport[8:], sequence+1+uint32(len(p.payload)))
+	binary.BigEndian.PutUint32(transport[8:], p.sequence()+1+uint32(len(p.payload)))
 	transport[12] = tcpHeader / 4 << 4
 	transport[13] = flagRST | flagACK
 	binary.BigEndian.PutUint16(transport[16:], p.checksum(protoTCP, transport))

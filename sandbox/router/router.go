@@ -176,6 +176,7 @@ func listenTransparent(address netip.Addr) (net.Listener, error) {
 		})
 		return errors.Join(err, failed)
 	}}
+	config.SetMultipathTCP(false) // it is what a SYN asks of somebody else
 	network := "tcp6"
 	if address.Is4() {
 		network = "tcp4"

@@ -27,20 +27,20 @@ var keepAlive = net.KeepAliveConfig{Enable: true, Idle: 60 * time.Second, Interv
 //
 //	asked for -> the outside has taken it -> the sandbox has it too
 //
-// It keeps its tokens until it is closed.
+// It keeps its tokens until it is closed. A newer one from the same port takes its place, not its tokens.
 type opening struct {
-	outer *net.TCPConn // nil before the outside has taken it
-	limit *time.Timer  // until the sandbox has it
+	sequence uint32
+	outer    *net.TCPConn // nil before the outside has taken it
+	limit    *time.Timer  // until the sandbox has it; nil before and after
 }
 
 // open opens a connection for a sandbox, as the packet asks.
 func (l *link) open(p *packet) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if o, asked := l.openings[p.flow]; asked {
+	if o, asked := l.openings[p.flow]; asked && o.sequence == p.sequence() { // it asks again
 		if o.outer != nil {
-			// The router's own answer is lost, or the sandbox takes an old connection's port again: its kernel knows.
-			l.router.inject(p.whole)
+			l.router.inject(p.whole) // the answer is the router's kernel's
 		}
 		return
 	}
@@ -51,10 +51,14 @@ func (l *link) open(p *packet) {
 	asking.whole = slices.Clone(p.whole)
 	asking.transport = asking.whole[len(p.whole)-len(p.transport):]
 	asking.payload = asking.whole[len(p.whole)-len(p.payload):]
-	o := &opening{}
+	o := &opening{sequence: p.sequence()}
 	if !l.goLocked(func() { l.dial(o, &asking) }) {
 		l.giveSlots()
 		return
+	}
+	if old := l.openings[p.flow]; old != nil && old.limit != nil {
+		old.limit.Stop()
+		l.forgetLocked(p.flow, old)
 	}
 	l.openings[p.flow] = o
 }
@@ -79,23 +83,25 @@ func (l *link) giveSlots() { <-l.slots; <-l.router.slots }
 // dial connects to the outside and tells the sandbox what came of it.
 func (l *link) dial(o *opening, p *packet) {
 	outer, err := l.router.dialTCP(l.ctx, p.to)
-	if err != nil {
-		l.mu.Lock()
-		delete(l.openings, p.flow)
-		l.mu.Unlock()
-		l.giveSlots()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	wanted := l.openings[p.flow] == o // and not given up for a newer one
+	switch {
+	case err == nil && wanted:
+		o.outer = outer
+		o.limit = time.AfterFunc(acceptLimit, func() { l.drop(p.flow, o) })
+		l.router.inject(p.whole)
+		return
+	case err == nil:
+		reset(outer)
+	case wanted:
 		if errors.Is(err, unix.ECONNREFUSED) {
 			l.router.inject(p.refusal())
 		} else if reason, ok := why(err); ok {
 			l.router.inject(p.unreachable(reason))
 		}
-		return
 	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	o.outer = outer
-	o.limit = time.AfterFunc(acceptLimit, func() { l.drop(p.flow, o) })
-	l.router.inject(p.whole)
+	l.forgetLocked(p.flow, o)
 }
 
 // dialTCP connects if that is allowed.
@@ -127,13 +133,16 @@ func (l *link) drop(f flow, o *opening) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.openings[f] == o && o.limit != nil {
-		o.limit = nil
 		l.forgetLocked(f, o)
 	}
 }
 
+// forgetLocked gives back what an opening has. It is called once for each.
 func (l *link) forgetLocked(f flow, o *opening) {
-	delete(l.openings, f)
+	if l.openings[f] == o {
+		delete(l.openings, f)
+	}
+	o.limit = nil
 	reset(o.outer)
 	l.giveSlots()
 }

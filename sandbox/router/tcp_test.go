@@ -147,6 +147,39 @@ func (w *world) outsideSpeaksFirst(sandbox *place, internet netip.Addr) {
 	}
 }
 
+// A sandbox may use a port again as soon as its own kernel lets it, though the outside's end, which the router has, is not
+// forgotten yet.
+func TestSamePortAgain(t *testing.T) {
+	if !routertest.InHost(t) {
+		return
+	}
+	w := newWorld(t)
+	sandbox := w.sandbox(0)
+	server := w.outside().listen(at(internet4, 0), func(conn *net.TCPConn) { _, _ = io.WriteString(conn, "bye") })
+	for range 5 {
+		must(t, sandbox.do(func() error {
+			fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+			if err != nil {
+				return err
+			}
+			file := os.NewFile(uintptr(fd), "connection")
+			defer file.Close()
+			limit := unix.NsecToTimeval(int64(patience))
+			err = errors.Join(unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_SNDTIMEO, &limit),
+				unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_REUSEADDR, 1), unix.Bind(fd, &unix.SockaddrInet4{Port: 40000}),
+				unix.Connect(fd, &unix.SockaddrInet4{Port: int(server.Port()), Addr: server.Addr().As4()}))
+			if err != nil {
+				return err
+			}
+			said, err := io.ReadAll(file) // the outside ends first
+			if string(said) != "bye" {
+				t.Errorf("it says %q", said)
+			}
+			return err
+		}))
+	}
+}
+
 // Where the outside says nothing, nothing is said inside: the sandbox's own patience counts.
 func TestSilence(t *testing.T) {
 	if !routertest.InHost(t) {

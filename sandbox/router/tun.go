@@ -35,9 +35,16 @@ func openTUN(name string, index int) (*os.File, error) {
 func setSysctls(has6 bool) error {
 	for _, setting := range [...]struct{ name, value string }{
 		{"ipv4/ip_forward", "1"},
+		// A packet that already has its socket is not forwarded: one that opens a connection from the port of an old one
+		// must be.
+		{"ipv4/ip_early_demux", "0"},
 		// Where a packet comes from is checked by a rule, for IPv6 too.
 		{"ipv4/conf/all/rp_filter", "0"},
 		{"ipv4/conf/default/rp_filter", "0"},
+		// Both ends are on this machine: no more is ever under way, and a thousand connections of a sandbox that does not
+		// read hold no more than this.
+		{"ipv4/tcp_rmem", "4096 131072 524288"},
+		{"ipv4/tcp_wmem", "4096 65536 524288"},
 		{"ipv4/conf/all/send_redirects", "0"},
 		{"ipv4/conf/default/send_redirects", "0"},
 		{"ipv4/conf/all/accept_redirects", "0"},

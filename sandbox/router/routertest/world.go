@@ -39,8 +39,10 @@ func InHost(t *testing.T) bool {
 	}
 	program, err := os.Executable()
 	must(t, err)
-	cmd := exec.CommandContext(t.Context(), program, "-test.run=^"+t.Name()+"$", "-test.v="+strconv.FormatBool(testing.Verbose()))
-	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNET | syscall.CLONE_NEWNS | syscall.CLONE_NEWUTS, Pdeathsig: syscall.SIGKILL}
+	cmd := exec.CommandContext(t.Context(), program, "-test.run=^"+t.Name()+"$", "-test.v="+strconv.FormatBool(testing.Verbose()),
+		"-test.timeout=5m")
+	// Without a parent-death signal: it follows the thread that forks, and threads of this process come and go.
+	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNET | syscall.CLONE_NEWNS | syscall.CLONE_NEWUTS}
 	out, err := cmd.CombinedOutput()
 	t.Logf("%s", out)
 	if err != nil {
