@@ -2,7 +2,6 @@ package daemon
 
 import (
 	"os"
-	"path/filepath"
 	"testing"
 
 	"hotaru/sandbox"
@@ -13,7 +12,8 @@ func TestSurvey(t *testing.T) {
 	if _, err := Survey(t.Context(), Config{Egress: "somewhere"}); err == nil {
 		t.Error("an egress that is none was taken")
 	}
-	t.Setenv("TMPDIR", t.TempDir())
+	dir := t.TempDir()
+	t.Setenv("TMPDIR", dir)
 	names := []string{"process"}
 	if os.Geteuid() == 0 {
 		names = []string{"namespace", "process", "none"}
@@ -30,7 +30,7 @@ func TestSurvey(t *testing.T) {
 			t.Errorf("%s says %d things, want %d", s.Sandbox, len(s.Capabilities), len(sandbox.Boundaries))
 		}
 	}
-	if left, err := filepath.Glob(filepath.Join(os.TempDir(), "*")); err != nil || len(left) > 0 {
+	if left, err := os.ReadDir(dir); err != nil || len(left) > 0 {
 		t.Errorf("left: %v %v", left, err)
 	}
 }
