@@ -21,6 +21,8 @@ type Port struct {
 	limits Limits
 	logger *slog.Logger
 	open   atomic.Int64
+	// turned counts the connections that were turned away since told, when the log last said so (Unix nanoseconds).
+	turned, told atomic.Int64
 }
 
 // NewPort makes a Port for any number of listeners. Without a TLS configuration it speaks no TLS.
@@ -149,11 +151,23 @@ func (s *sniffer) sniff(c *connection) {
 func (p *Port) admit(raw net.Conn) (*connection, bool) {
 	if n := p.open.Add(1); n > int64(p.limits.Connections) {
 		p.open.Add(-1)
+		p.tellTurnedAway()
 		_ = raw.Close()
-		p.logger.Warn("a connection was turned away: too many are open", "limit", p.limits.Connections)
 		return nil, false
 	}
 	return &connection{Conn: raw, port: p}, true
+}
+
+// tellTurnedAway logs that connections are turned away, at most once a second: a flood of them is not to be a flood of
+// the log as well.
+func (p *Port) tellTurnedAway() {
+	turned := p.turned.Add(1)
+	now, told := time.Now().UnixNano(), p.told.Load()
+	if now-told < int64(time.Second) || !p.told.CompareAndSwap(told, now) {
+		return
+	}
+	p.turned.Add(-turned)
+	p.logger.Warn("connections were turned away: too many are open", "connections", turned, "limit", p.limits.Connections)
 }
 
 // connection is one client's.
