@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"os"
 	"sync"
 	"sync/atomic"
@@ -27,6 +26,7 @@ import (
 //
 // Lock order: op, then mu.
 type box struct {
+	sandbox.Sockets
 	driver *Driver
 	id     string
 	number int
@@ -45,11 +45,9 @@ type box struct {
 
 	oomSeen atomic.Int64 // kills for lack of memory that have been dealt with
 
-	mu        sync.Mutex // guards the fields up to the next space
-	inside    *inside    // nil before stage-1 was started; replaced under op too
-	ended     bool       // Destroy has begun
-	listeners map[string]net.Listener
-	packets   map[string]net.PacketConn
+	mu        sync.Mutex          // guards the fields up to the next space
+	inside    *inside             // nil before stage-1 was started; replaced under op too
+	ended     bool                // Destroy has begun
 	processes map[uint64]*process // not yet ended, by the id of the request that started them
 
 	dying     chan struct{} // closed when Destroy begins
@@ -65,26 +63,6 @@ type inside struct {
 }
 
 func (b *box) ID() string { return b.id }
-
-// Listener returns the listener for an address inside.
-func (b *box) Listener(address string) net.Listener {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if listener, found := b.listeners[address]; found {
-		return listener
-	}
-	return nil
-}
-
-// PacketConn returns the packet socket for an address inside.
-func (b *box) PacketConn(address string) net.PacketConn {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if conn, found := b.packets[address]; found {
-		return conn
-	}
-	return nil
-}
 
 // begin waits for its turn to change the sandbox; end gives it back. An operation that waits for stage-1 is not
 // in Destroy's way: that kills stage-1 first.

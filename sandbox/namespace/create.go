@@ -52,8 +52,7 @@ func (d *Driver) Create(ctx context.Context, spec sandbox.Spec) (sandbox.Sandbox
 		op:        make(chan struct{}, 1),
 		dying:     make(chan struct{}),
 		destroyed: make(chan struct{}),
-		listeners: map[string]net.Listener{},
-		packets:   map[string]net.PacketConn{},
+		Sockets:   sandbox.NewSockets(),
 		processes: map[uint64]*process{},
 	}
 	if err := b.make(ctx, &spec); err != nil {
@@ -239,7 +238,7 @@ func (b *box) takeSockets(spec *sandbox.Spec, files []*os.File) error {
 		if err != nil {
 			return fmt.Errorf("sandbox: listener: %w", err)
 		}
-		b.listeners[address] = listener
+		b.Streams[address] = listener
 		if err := wrong(listener.Addr(), address); err != nil {
 			return err
 		}
@@ -249,7 +248,7 @@ func (b *box) takeSockets(spec *sandbox.Spec, files []*os.File) error {
 		if err != nil {
 			return fmt.Errorf("sandbox: packet socket: %w", err)
 		}
-		b.packets[address] = conn
+		b.Packets[address] = conn
 		if err := wrong(conn.LocalAddr(), address); err != nil {
 			return err
 		}

@@ -197,17 +197,12 @@ func TestTakeSockets(t *testing.T) {
 		"in another order":    {[]string{stream}, []string{datagram}, []*os.File{packets, file}, false},
 		"what was asked for":  {[]string{stream}, []string{datagram}, []*os.File{file, packets}, true},
 	} {
-		b := &box{listeners: map[string]net.Listener{}, packets: map[string]net.PacketConn{}}
+		b := &box{Sockets: sandbox.NewSockets()}
 		err := b.takeSockets(&sandbox.Spec{Listen: c.streams, ListenPacket: c.packets}, c.files)
 		if (err == nil) != c.want {
 			t.Errorf("%s: %v", name, err)
 		}
-		for _, l := range b.listeners {
-			l.Close()
-		}
-		for _, conn := range b.packets {
-			conn.Close()
-		}
+		b.CloseSockets()
 	}
 }
 

@@ -97,7 +97,7 @@ func (b *box) rent(spec *sandbox.Spec) error {
 		CgroupPath: d.cgroups.OCIPath(b.id), Group: b.group,
 	}}
 	b.house.spec.Binds = slices.Clone(spec.Binds)
-	b.listeners, b.packets = house.Listeners(), house.PacketConns()
+	b.Sockets = sandbox.Sockets{Streams: house.Listeners(), Packets: house.PacketConns()}
 	return nil
 }
 

@@ -210,14 +210,7 @@ func (b *box) remove() error {
 	}
 	b.routines.Wait()
 	failures = append(failures, b.leaveNetwork())
-	b.mu.Lock()
-	for _, listener := range b.listeners {
-		listener.Close()
-	}
-	for _, conn := range b.packets {
-		conn.Close()
-	}
-	b.mu.Unlock()
+	b.CloseSockets()
 	if b.house != nil {
 		failures = append(failures, b.house.vacate(b.group))
 	}

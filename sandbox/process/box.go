@@ -15,13 +15,12 @@ import (
 
 // box is a process group per started program, and listeners.
 type box struct {
+	sandbox.Sockets
 	driver *Driver
 	id     string
 
 	mu        sync.Mutex
 	paths     paths
-	listeners map[string]net.Listener
-	packets   map[string]net.PacketConn
 	processes map[*process]struct{} // started and not yet waited for
 	started   bool
 	frozen    bool
@@ -31,26 +30,6 @@ type box struct {
 }
 
 func (b *box) ID() string { return b.id }
-
-// Listener returns the listener that stands for the address inside.
-func (b *box) Listener(address string) net.Listener {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if listener, found := b.listeners[address]; found {
-		return listener
-	}
-	return nil
-}
-
-// PacketConn returns the packet socket that stands for the address inside.
-func (b *box) PacketConn(address string) net.PacketConn {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if conn, found := b.packets[address]; found {
-		return conn
-	}
-	return nil
-}
 
 // Attach adds to the paths that later programs are started with. A running process cannot be shown anything.
 func (b *box) Attach(_ context.Context, binds []sandbox.Bind) error {
@@ -205,7 +184,7 @@ func (b *box) Destroy(ctx context.Context) error {
 	var dying []*process
 	if first {
 		dying = b.killLocked()
-		b.closeSockets()
+		b.CloseSockets()
 	}
 	b.mu.Unlock()
 	if !first {
@@ -229,25 +208,16 @@ func (b *box) listen(spec *sandbox.Spec) error {
 		if err != nil {
 			return fmt.Errorf("sandbox: listen for %s: %w", address, err)
 		}
-		b.listeners[address] = listener
+		b.Streams[address] = listener
 	}
 	for _, address := range spec.ListenPacket {
 		conn, err := net.ListenPacket("udp", "127.0.0.1:0")
 		if err != nil {
 			return fmt.Errorf("sandbox: listen for %s: %w", address, err)
 		}
-		b.packets[address] = conn
+		b.Packets[address] = conn
 	}
 	return nil
-}
-
-func (b *box) closeSockets() {
-	for _, listener := range b.listeners {
-		listener.Close()
-	}
-	for _, conn := range b.packets {
-		conn.Close()
-	}
 }
 
 // process is one program.

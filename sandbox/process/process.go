@@ -12,7 +12,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net"
 	"os"
 	"path/filepath"
 	"sync"
@@ -77,8 +76,7 @@ func (d *Driver) Create(ctx context.Context, spec sandbox.Spec) (sandbox.Sandbox
 		driver:    d,
 		id:        spec.ID,
 		paths:     newPaths(spec.Root, spec.Binds),
-		listeners: map[string]net.Listener{},
-		packets:   map[string]net.PacketConn{},
+		Sockets:   sandbox.NewSockets(),
 		processes: map[*process]struct{}{},
 		destroyed: make(chan struct{}),
 	}
@@ -91,7 +89,7 @@ func (d *Driver) Create(ctx context.Context, spec sandbox.Spec) (sandbox.Sandbox
 		return nil, fmt.Errorf("sandbox: %q exists already", spec.ID)
 	}
 	if err := b.listen(&spec); err != nil {
-		b.closeSockets()
+		b.CloseSockets()
 		return nil, err
 	}
 	d.boxes[spec.ID] = b
