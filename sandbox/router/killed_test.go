@@ -10,6 +10,7 @@ import (
 	"net/netip"
 	"os"
 	"os/exec"
+	"strings"
 	"testing"
 	"time"
 
@@ -104,6 +105,34 @@ func hasInterface(t *testing.T, namespace *os.File) (has bool) {
 		return err
 	}))
 	return has
+}
+
+// TestMissing: where the kernel lacks something the router says what, and leaves nothing.
+func TestMissing(t *testing.T) {
+	if !routertest.InHost(t) {
+		return
+	}
+	before := hostNetwork(t)
+	routertest.WithoutTUN(t)
+	descriptors := func() int {
+		entries, err := os.ReadDir("/proc/self/fd")
+		must(t, err)
+		return len(entries)
+	}
+	first, err := New(Config{}) // after which the process has what it keeps: a poller
+	if err == nil || !strings.Contains(err.Error(), "TUN") {
+		t.Errorf("without TUN interfaces: %v, %v", first, err)
+	}
+	had := descriptors()
+	if _, err := New(Config{}); err == nil {
+		t.Error("without TUN interfaces there is a router")
+	}
+	if has := descriptors(); has != had {
+		t.Errorf("%d descriptors, there were %d", has, had)
+	}
+	if after := hostNetwork(t); after != before {
+		t.Errorf("the host's network was\n%s\nand is\n%s", before, after)
+	}
 }
 
 // TestTwoRouters: two on one host, whose sandboxes have the same addresses, do not notice each other.

@@ -35,6 +35,8 @@ func InHost(t *testing.T) bool {
 		t.Skip("network namespaces take root")
 	}
 	if apart(t) {
+		// What is mounted here is to be seen here alone.
+		must(t, unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""))
 		return true
 	}
 	program, err := os.Executable()
@@ -49,6 +51,16 @@ func InHost(t *testing.T) bool {
 		t.Error(err)
 	}
 	return false
+}
+
+// WithoutTUN takes the device of TUN interfaces from this process, which InHost started.
+func WithoutTUN(t *testing.T) {
+	t.Helper()
+	if !apart(t) {
+		t.Fatal("this is not a process of a test's own")
+	}
+	must(t, unix.Mount("/dev/null", "/dev/net/tun", "", unix.MS_BIND, ""))
+	t.Cleanup(func() { must(t, unix.Unmount("/dev/net/tun", unix.MNT_DETACH)) })
 }
 
 // apart says whether this process was started by InHost: it has another network, other mounts and another name than the
