@@ -13,7 +13,7 @@ GOLANGCI := $(TOOLS)/golangci-lint-$(GOLANGCI_VERSION)/golangci-lint
 GOARCH := $(shell go env GOARCH)
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 # Two packages at a time: each starts runtimes and servers of its own, and more of them only wait for each other.
-TEST_FLAGS ?= -race -p 2 -timeout 8m
+TEST_FLAGS ?= -race -p 2 -timeout 25m
 # Per fuzz target, two at a time.
 FUZZTIME ?= 20s
 
@@ -75,7 +75,7 @@ test: deps build ## Run all tests with the race detector, then e2e (as root: all
 
 .PHONY: e2e
 e2e: deps build ## Drive bin/hotaru with AWS's own clients: the CLI and SDKs of four languages
-	@if [ -d e2e ]; then echo "e2e: $$(aws --version 2>&1)"; go test -timeout 8m ./e2e/...; fi
+	@if [ -d e2e ]; then echo "e2e: $$(aws --version 2>&1)"; go test -timeout 20m ./e2e/...; fi
 
 .PHONY: fuzz
 fuzz: stage1 ## Run every fuzz target for FUZZTIME (20s), two at a time

@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
@@ -150,9 +151,21 @@ func (h *harness) waitActive(name string) {
 	waiter := lambda.NewFunctionActiveV2Waiter(h.lambda, func(o *lambda.FunctionActiveV2WaiterOptions) {
 		o.MinDelay, o.MaxDelay = 5*time.Millisecond, 50*time.Millisecond
 	})
-	if err := waiter.Wait(h.t.Context(), &lambda.GetFunctionInput{FunctionName: aws.String(name)}, 20*time.Second); err != nil {
-		h.t.Fatal(err)
+	if err := waiter.Wait(h.t.Context(), &lambda.GetFunctionInput{FunctionName: aws.String(name)}, settling); err != nil {
+		h.t.Fatalf("%v: %s", err, h.reason(name))
 	}
+}
+
+// settling is how long a function may take to become what it is to be, on a machine that has other things to do.
+const settling = time.Minute
+
+// reason is why a function is not active.
+func (h *harness) reason(name string) string {
+	out, err := h.lambda.GetFunctionConfiguration(h.t.Context(), &lambda.GetFunctionConfigurationInput{FunctionName: &name})
+	if err != nil {
+		return err.Error()
+	}
+	return fmt.Sprint(out.State, " ", aws.ToString(out.StateReason), " ", out.LastUpdateStatus, " ", aws.ToString(out.LastUpdateStatusReason))
 }
 
 func (h *harness) waitUpdated(name string) {
@@ -160,8 +173,8 @@ func (h *harness) waitUpdated(name string) {
 	waiter := lambda.NewFunctionUpdatedV2Waiter(h.lambda, func(o *lambda.FunctionUpdatedV2WaiterOptions) {
 		o.MinDelay, o.MaxDelay = 5*time.Millisecond, 50*time.Millisecond
 	})
-	if err := waiter.Wait(h.t.Context(), &lambda.GetFunctionInput{FunctionName: aws.String(name)}, 20*time.Second); err != nil {
-		h.t.Fatal(err)
+	if err := waiter.Wait(h.t.Context(), &lambda.GetFunctionInput{FunctionName: aws.String(name)}, settling); err != nil {
+		h.t.Fatalf("%v: %s", err, h.reason(name))
 	}
 }
 
