@@ -83,7 +83,7 @@ type Router struct {
 
 var _ sandbox.Network = (*Router)(nil)
 
-// New makes a router. The calling process must be root. Close it; when the process dies, the kernel does.
+// New makes a router. The calling process must be root, of a user namespace at least. Close it; when the process dies, the kernel does.
 func New(config Config) (*Router, error) {
 	if config.Log == nil {
 		config.Log = slog.New(slog.DiscardHandler)
