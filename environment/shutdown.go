@@ -2,7 +2,6 @@ package environment
 
 import (
 	"context"
-	"sync"
 	"syscall"
 	"time"
 
@@ -23,6 +22,8 @@ const (
 	externalBudget = 2 * time.Second
 	// runtimeShare is the runtime's where there are external extensions and no internal one.
 	runtimeShare = 300 * time.Millisecond
+	// flushShare is what subscribers get to take what they have not been told yet.
+	flushShare = 100 * time.Millisecond
 )
 
 // shutdown is the Shutdown phase: the runtime gets SIGTERM and some time, then the extensions their SHUTDOWN event and
@@ -51,8 +52,18 @@ func (e *Environment) shutdown(ctx context.Context, reason string) {
 		terminate(ctx, process, runtimeDeadline)
 	}
 	e.out.flush()
-	var flushing sync.WaitGroup
-	flushing.Go(func() { g.hub.Flush(ctx) })
+	// What has been told so far comes before the news that it is over, to who takes it soon.
+	flushed := make(chan struct{})
+	go func() {
+		defer close(flushed)
+		g.hub.Flush(ctx)
+	}()
+	timer := time.NewTimer(flushShare)
+	defer timer.Stop()
+	select {
+	case <-flushed:
+	case <-timer.C:
+	}
 	waitFor := g.registry.BeginShutdown(reason, deadline)
 	for _, name := range waitFor {
 		if process := g.process(name); process != nil {
@@ -62,7 +73,7 @@ func (e *Environment) shutdown(ctx context.Context, reason string) {
 	if len(waitFor) == 0 {
 		cancel() // nobody is left who could take records
 	}
-	flushing.Wait()
+	<-flushed
 }
 
 // spinDown is the Shutdown of an environment that waits for an event that does not come.
