@@ -94,6 +94,24 @@ func (g *Group) setMemoryV1(bytes int64, lowers bool) error {
 			return fmt.Errorf("cgroup: %w", err)
 		}
 	}
+	return g.setSocketsV1(bytes)
+}
+
+// The least and the most that setSocketsV1 lets sockets hold, in bytes.
+const minSockets, maxSockets = 16 << 20, 256 << 20
+
+// setSocketsV1 bounds what is on its way in TCP and UDP sockets. Version 2 counts it as memory. Version 1 counts it apart,
+// and only where it has a limit: without one, any group could take all that the kernel gives to the sockets of the whole host
+// (net.ipv4.tcp_mem). An eighth of the memory is about what the kernel gives them on a machine of that size.
+func (g *Group) setSocketsV1(memory int64) error {
+	value := "-1"
+	if memory > 0 {
+		value = strconv.FormatInt(min(max(memory/8, minSockets), maxSockets), 10)
+	}
+	err := write(g.in(g.parent.layout.memory), "memory.kmem.tcp.limit_in_bytes", value)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) { // absent where the kernel has no networks, or no longer has the file
+		return fmt.Errorf("cgroup: %w", err)
+	}
 	return nil
 }
 
