@@ -32,14 +32,18 @@ func (h *harness) extensionLayer() string {
 	return h.publish("observer", map[string]string{"extensions/observer": string(text)})
 }
 
-// The functions of these tests do what their event says, in three languages.
+// The functions of these tests do what their event says, in three languages. Those that hang are deaf to SIGTERM too.
 const (
 	faultyPython = `
-import os, time
+import os, signal, time
+if os.environ.get("INIT_FAULT") and not os.path.exists("/tmp/once"):
+    open("/tmp/once", "w").close()
+    os._exit(7)
 def handler(event, context):
     if event == "exit":
         os._exit(3)
     if event == "hang":
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
         time.sleep(60)
     if event == "leave a child":
         if os.fork() == 0:
@@ -51,8 +55,14 @@ def handler(event, context):
     return "ok"
 `
 	faultyNode = `
+const fs = require('fs');
+if (process.env.INIT_FAULT && !fs.existsSync('/tmp/once')) {
+  fs.writeFileSync('/tmp/once', '');
+  process.exit(7);
+}
 exports.handler = async (event) => {
   if (event === 'exit') process.exit(3);
+  if (event === 'hang') process.on('SIGTERM', () => {});
   if (event === 'hang') await new Promise((resolve) => setTimeout(resolve, 60000));
   if (event === 'leave a child') {
     require('child_process').spawn('sleep', ['60'], { detached: true, stdio: 'inherit' });
@@ -64,12 +74,13 @@ exports.handler = async (event) => {
 `
 	faultyShell = `#!/bin/sh
 api="http://$AWS_LAMBDA_RUNTIME_API/2018-06-01/runtime/invocation"
+if [ -n "$INIT_FAULT" ] && [ ! -e /tmp/once ]; then touch /tmp/once; exit 7; fi
 while true; do
   event=$(curl -sS -D /tmp/headers "$api/next")
   id=$(grep -i '^lambda-runtime-aws-request-id:' /tmp/headers | tr -d '\r' | cut -d' ' -f2)
   case "$event" in
   '"exit"') exit 3 ;;
-  '"hang"') sleep 60 ;;
+  '"hang"') trap '' TERM; sleep 60 ;;
   '"leave a child"') sleep 60 & exit 4 ;;
   '"flood"') i=0; while [ $i -lt 1000 ]; do echo "flood flood flood $i"; i=$((i+1)); done ;;
   '"answer twice"') curl -sS -o /dev/null -d '"ok"' "$api/$id/response" ;;
@@ -199,6 +210,12 @@ func (h *harness) runtimeFaults(language, layer string) {
 	if got := h.ok(language, `"go"`); got != `"ok"` {
 		h.t.Error(got)
 	}
+	h.faulty(language+"-init", language, layer, map[string]string{"TELEMETRY_SCHEMA": "2022-12-13", "INIT_FAULT": "1"})
+	if got := h.ok(language+"-init", `"go"`); got != `"ok"` {
+		h.t.Error(got)
+	}
+	h.said(language+"-init", 1, "Runtime exited with error: exit status 7\nRuntime.ExitError\n", "extension: shutdown failure",
+		"Phase: init\tStatus: error\tError Type: Runtime.ExitError")
 	reports := 1
 	for _, fault := range runtimeFaults {
 		out := h.invoke(language, fmt.Sprintf("%q", fault.event))
