@@ -87,6 +87,12 @@ type Config struct {
 	// ReadyBlanks is how many sandboxes, with their interpreter started, are kept ready for each runtime and size
 	// in use. Default: 2. Negative: none.
 	ReadyBlanks int
+	// Prewarm are kinds of such sandboxes that are there before anybody asks and stay, RUNTIME[:MEMORY][=N] each: so many,
+	// 2 by default, for functions of the memory size, 128 MB by default.
+	Prewarm []string
+	// MemoryBudget is how many bytes execution environments and prepared sandboxes may use together. Default: four fifths
+	// of what the machine has available at the start.
+	MemoryBudget int64
 	// IdleTime is how long an execution environment waits for its next event. Default: pool.DefaultIdleTime.
 	IdleTime time.Duration
 	// Logger takes the daemon's own log. Default: none.

@@ -183,11 +183,9 @@ func (d *Daemon) openControl(ctx context.Context) (err error) {
 		loopback: d.loopback, diskBandwidth: d.config.DiskBandwidth, netBandwidth: d.config.EgressBandwidth, egress: d.egress,
 		logger: d.logger,
 	}
-	d.stock = pool.NewStock(maker.blank, pool.StockLimits{Ready: d.config.ReadyBlanks, IdleTime: d.config.IdleTime}, d.logger)
-	d.onClose(func(context.Context) error { d.stock.Close(); return nil })
-	maker.stock = d.stock
-	d.pool = pool.New(maker.environment, maker.stale(d.functions.Current), d.config.IdleTime, d.logger)
-	d.onClose(func(context.Context) error { d.pool.Close(); return nil })
+	if err := d.openPool(ctx, maker); err != nil {
+		return err
+	}
 	d.makeInvoker()
 	d.onClose(func(ctx context.Context) error { d.invoker.Wait(ctx); return nil })
 	d.lambda = &control.Lambda{

@@ -107,6 +107,15 @@ func (b *Blank) Alive() bool {
 	}
 }
 
+// MemoryBytes is how much memory the blank uses now; 0 if that cannot be read.
+func (b *Blank) MemoryBytes(ctx context.Context) int64 {
+	stats, err := b.sandbox.Stats(ctx)
+	if err != nil {
+		return 0 // one that is no longer alive is not handed out
+	}
+	return stats.MemoryBytes
+}
+
 // Assign makes the blank a function's environment. On an error the blank is closed.
 func (b *Blank) Assign(ctx context.Context, cfg Config) (*Environment, error) {
 	if len(cfg.Binds) > 0 {

@@ -33,3 +33,7 @@ func (w *memoryWatermark) sample(ctx context.Context, sb sandbox.Sandbox) int64 
 	const megabyte = 1 << 20
 	return (w.maxBytes + megabyte - 1) / megabyte
 }
+
+// MemoryBytes is the most memory that the environment has been seen using, 0 if nobody has looked yet. It is for whoever
+// has just been given the environment back.
+func (e *Environment) MemoryBytes() int64 { return e.memory.maxBytes }

@@ -13,6 +13,7 @@ import (
 
 	"hotaru/environment"
 	"hotaru/function"
+	"hotaru/pool"
 )
 
 // Functions finds what a caller means.
@@ -27,7 +28,8 @@ type Functions interface {
 
 // Environments lends execution environments.
 type Environments interface {
-	Acquire(ctx context.Context, v *function.Version) (*environment.Environment, error)
+	// Acquire lends one. pool.ErrFull says that there is no memory for it.
+	Acquire(ctx context.Context, v *function.Version, caller pool.Caller) (*environment.Environment, error)
 	// Answered tells that an environment which is lent will be given back soon.
 	Answered(env *environment.Environment)
 	Release(env *environment.Environment)
@@ -102,15 +104,25 @@ func (i *Invoker) Invoke(ctx context.Context, r *Request) (*Result, error) {
 		counters.Throttled()
 		return nil, err
 	}
-	counters.Began()
-	run := &running{invoker: i, counters: counters, slot: slot, tail: r.Tail}
-	defer run.unlessAnswered()
-
 	ctx = context.WithoutCancel(ctx)
-	if run.env, err = i.Environments.Acquire(ctx, v); err != nil {
-		if refusal := (*function.Error)(nil); errors.As(err, &refusal) {
-			return nil, refusal
-		}
+	env, err := i.Environments.Acquire(ctx, v, slot)
+	if errors.Is(err, pool.ErrFull) {
+		// The machine is the account's limit then.
+		err = throttled(accountLimit)
+	}
+	refusal := (*function.Error)(nil)
+	if errors.As(err, &refusal) && refusal.Code == function.ErrTooManyRequests {
+		slot.release()
+		counters.Throttled()
+		return nil, refusal
+	}
+	counters.Began()
+	run := &running{invoker: i, counters: counters, slot: slot, env: env, tail: r.Tail}
+	defer run.unlessAnswered()
+	switch {
+	case refusal != nil:
+		return nil, refusal
+	case err != nil:
 		return nil, fmt.Errorf("invoke %s: %w", v.ARN(), err)
 	}
 	r.FunctionARN = r.ID.QualifiedARN(r.Qualifier)

@@ -42,7 +42,7 @@ func newInvoker(t *testing.T, program environmenttest.Main, concurrency int) (*i
 			return nil, err
 		}
 		return blank.Assign(ctx, environment.Config{Version: v, Log: log, Logger: slog.New(slog.DiscardHandler)})
-	}, func(*environment.Environment) bool { return false }, 0, slog.New(slog.DiscardHandler))
+	}, func(*environment.Environment) bool { return false }, pool.Options{Logger: slog.New(slog.DiscardHandler)})
 	t.Cleanup(p.Close)
 	return &invoke.Invoker{Functions: functions{}, Environments: p, Concurrency: concurrency}, log
 }

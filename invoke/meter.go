@@ -13,9 +13,9 @@ type Meter interface {
 
 // Counters are told of a version's invocations. They must not block.
 type Counters interface {
-	// Throttled: an event was refused, because as many ran already as may.
+	// Throttled: an event was refused, because as many ran already as may, or as the machine's memory allows.
 	Throttled()
-	// Began: an event has taken its concurrency slot.
+	// Began: an event was admitted.
 	Began()
 	// Ended follows Began when the slot is free again. outcome is nil where the platform failed.
 	Ended(outcome *environment.Outcome)

@@ -41,9 +41,10 @@ type usage struct {
 // slot is one invocation's part of a concurrency limit.
 type slot struct {
 	invoker *Invoker
-	usage   *usage
-	holder  holder
-	isSoon  bool
+	limit   limit
+	// usage is nil while the slot is parked.
+	usage  *usage
+	isSoon bool
 }
 
 // limitOf says which limit a function's invocations count against: what is reserved for it, which it may not exceed, or
@@ -73,13 +74,13 @@ func (i *Invoker) admit(l limit) (*slot, error) {
 		select {
 		case <-freed:
 		case <-patience.C:
-			return nil, throttled(l)
+			return nil, throttled(l.reason)
 		}
 		if s, freed = i.tryAdmit(l); s != nil {
 			return s, nil
 		}
 	}
-	return nil, throttled(l)
+	return nil, throttled(l.reason)
 }
 
 // tryAdmit takes a slot if there is one. If one will be there soon, freed is closed then.
@@ -100,7 +101,7 @@ func (i *Invoker) tryAdmit(l limit) (s *slot, freed <-chan struct{}) {
 	switch {
 	case u.running < l.executions:
 		u.running++
-		return &slot{invoker: i, usage: u, holder: l.holder}, nil
+		return &slot{invoker: i, limit: l, usage: u}, nil
 	case u.answered == 0:
 		return nil, nil
 	case u.freed == nil:
@@ -109,9 +110,9 @@ func (i *Invoker) tryAdmit(l limit) (s *slot, freed <-chan struct{}) {
 	return nil, u.freed
 }
 
-func throttled(l limit) error {
+func throttled(reason string) error {
 	err := function.Errorf(function.ErrTooManyRequests, "Rate Exceeded.")
-	err.Reason = l.reason
+	err.Reason = reason
 	return err
 }
 
@@ -127,19 +128,45 @@ func (s *slot) answered() {
 func (s *slot) release() {
 	s.invoker.mu.Lock()
 	defer s.invoker.mu.Unlock()
-	u := s.usage
-	u.running--
 	if s.isSoon {
-		u.answered--
+		s.usage.answered--
 		s.invoker.settleLocked()
 	}
+	s.giveLocked()
+}
+
+// giveLocked makes room for another execution.
+func (s *slot) giveLocked() {
+	u := s.usage
+	if u == nil {
+		return
+	}
+	s.usage = nil
+	u.running--
 	if u.freed != nil {
 		close(u.freed)
 		u.freed = nil
 	}
 	if u.running == 0 {
-		delete(s.invoker.usages, s.holder)
+		delete(s.invoker.usages, s.limit.holder)
 	}
+}
+
+// Park implements pool.Caller: what waits for memory does not run, and must not keep others from running.
+func (s *slot) Park() {
+	s.invoker.mu.Lock()
+	defer s.invoker.mu.Unlock()
+	s.giveLocked()
+}
+
+// Unpark implements pool.Caller. It throttles where others have taken the whole limit meanwhile.
+func (s *slot) Unpark() error {
+	again, _ := s.invoker.tryAdmit(s.limit)
+	if again == nil {
+		return throttled(s.limit.reason)
+	}
+	s.usage = again.usage
+	return nil
 }
 
 // settleLocked counts one answered invocation less.

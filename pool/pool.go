@@ -1,6 +1,7 @@
 // Package pool keeps the execution environments of one machine: it hands out a warm one or has one made, takes
-// them back, and retires those that are idle too long or serve a version that is no longer current. It must
-// not know requests, qualifiers or what an environment does with an event.
+// them back, and retires those that are idle too long or serve a version that is no longer current. Where memory
+// does not suffice for all it is shared fairly between functions. It must not know requests, qualifiers or what an
+// environment does with an event.
 package pool
 
 import (
@@ -8,6 +9,7 @@ import (
 	"errors"
 	"iter"
 	"log/slog"
+	"runtime"
 	"slices"
 	"sync"
 	"time"
@@ -22,12 +24,16 @@ const DefaultIdleTime = 10 * time.Minute
 // maxAge is how old an environment may get: its credentials run out some time.
 const maxAge = 8 * time.Hour
 
-// maxMaking is how many environments are made at once. More would only wait for each other in the kernel: a
-// burst is served in turn, as fast as the machine can.
-const maxMaking = 8
+// pressureInterval is how often the machine's memory is looked at while there are idle environments.
+const pressureInterval = time.Second
 
-// ErrClosed answers Acquire once the pool is closing.
-var ErrClosed = errors.New("pool: closed")
+// The errors of Acquire.
+var (
+	// ErrClosed says that the pool is closing.
+	ErrClosed = errors.New("pool: closed")
+	// ErrFull says that there was no memory for another environment for as long as Acquire waits.
+	ErrFull = errors.New("pool: no memory for another environment")
+)
 
 // Maker makes an environment for a version. Nothing of the function runs in it yet.
 type Maker func(ctx context.Context, v *function.Version) (*environment.Environment, error)
@@ -36,136 +42,147 @@ type Maker func(ctx context.Context, v *function.Version) (*environment.Environm
 // its function chooses, so that it must not take another event. It is asked at every Release and must answer at once.
 type Stale func(env *environment.Environment) bool
 
-// Pool is safe for concurrent use. Lock order: mu is never held while an environment is made or closed.
+// Options say what a Pool has to go by.
+type Options struct {
+	// IdleTime after which an idle environment is retired; DefaultIdleTime.
+	IdleTime time.Duration
+	// Makings is how many environments are made at once; DefaultMakings.
+	Makings int
+	// Budget is the memory there is; nil is no end of it.
+	Budget *Budget
+	// Blanks are given up first where memory lacks, and made when nobody waits; nil are none.
+	Blanks *Stock
+	Logger *slog.Logger
+}
+
+// DefaultMakings is four for each CPU: making one is work for the kernel, much of which is waiting. More would only wait
+// for each other: a burst is served in turn, as fast as the machine can.
+func DefaultMakings() int { return 4 * runtime.GOMAXPROCS(0) }
+
+// Pool is safe for concurrent use. Lock order: mu, then a Stock's, then a Budget's. mu is never held while an environment
+// is made or closed.
 type Pool struct {
-	make     Maker
+	maker    Maker
 	stale    Stale
 	idleTime time.Duration
+	makings  int
+	budget   *Budget
+	blanks   *Stock
 	logger   *slog.Logger
-	making   chan struct{} // holds a token for each environment that is being made
 
-	mu   sync.Mutex
-	idle map[function.VersionKey][]idleEnvironment // the last used at the end
-	busy map[*environment.Environment]struct{}
-	// answered are those of busy whose callers have their answers; soon counts them.
-	answered map[*environment.Environment]struct{}
-	soon     map[function.VersionKey]int
-	waiting  map[function.VersionKey][]*waiter // the longest waiting first
-	closed   bool
+	mu     sync.Mutex // guards what follows
+	lines  map[function.VersionKey]*line
+	shares map[function.ID]*share
+	hungry hungry
+	busy   map[*environment.Environment]*tenant
+	idle   byAge
+	idlers int // how many are idle
+	making int // how many are being made
+	turns  uint64
+	// expectations are of versions without a line.
+	expectations map[function.VersionKey]int64
+	// lacks says that the first of the hungry waits for memory; lacking is closed as long as that is so.
+	lacks   bool
+	lacking chan struct{}
+	// alarm goes off when the idlest environment is no longer too young to leave.
+	alarm  *time.Timer
+	closed bool
 
 	closing sync.WaitGroup // environments on their way out
 	stop    chan struct{}
 	stopped chan struct{}
 }
 
-type idleEnvironment struct {
-	*environment.Environment
-	since time.Time
-}
-
-// New starts a pool. An idleTime of 0 means DefaultIdleTime. Close ends it.
-func New(maker Maker, stale Stale, idleTime time.Duration, logger *slog.Logger) *Pool {
-	if idleTime == 0 {
-		idleTime = DefaultIdleTime
-	}
+// New starts a pool. Close ends it.
+func New(maker Maker, stale Stale, o Options) *Pool {
+	setDefault(&o.IdleTime, DefaultIdleTime)
+	setDefault(&o.Makings, DefaultMakings())
 	p := &Pool{
-		make: maker, stale: stale, idleTime: idleTime, logger: logger,
-		making: make(chan struct{}, maxMaking),
-		idle:   map[function.VersionKey][]idleEnvironment{}, busy: map[*environment.Environment]struct{}{},
-		answered: map[*environment.Environment]struct{}{}, soon: map[function.VersionKey]int{},
-		waiting: map[function.VersionKey][]*waiter{},
-		stop:    make(chan struct{}), stopped: make(chan struct{}),
+		maker: maker, stale: stale, idleTime: o.IdleTime, makings: o.Makings, budget: o.Budget, blanks: o.Blanks, logger: o.Logger,
+		lines: map[function.VersionKey]*line{}, shares: map[function.ID]*share{},
+		busy: map[*environment.Environment]*tenant{}, expectations: map[function.VersionKey]int64{},
+		lacking: make(chan struct{}), stop: make(chan struct{}), stopped: make(chan struct{}),
 	}
-	go p.retireIdle()
+	p.alarm = time.AfterFunc(youth, p.wake)
+	p.budget.onFreed(p.wake)
+	o.Blanks.yieldTo(p.quiet)
+	go p.watch()
 	return p
 }
 
 // Acquire returns an environment for the version, warm if there is one, for one invocation; the caller gives
 // it back with Release.
-func (p *Pool) Acquire(ctx context.Context, v *function.Version) (*environment.Environment, error) {
+func (p *Pool) Acquire(ctx context.Context, v *function.Version, caller Caller) (*environment.Environment, error) {
 	env, w, err := p.takeIdle(v)
 	if env != nil || err != nil {
 		return env, err
 	}
-	return p.await(ctx, v, w)
+	return p.await(ctx, v, w, caller)
 }
 
 // takeIdle lends the environment that was used last. Where there is none it answers a waiter.
 func (p *Pool) takeIdle(v *function.Version) (*environment.Environment, *waiter, error) {
-	key := v.Key()
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.closed {
 		return nil, nil, ErrClosed
 	}
-	waiting := p.idle[key]
-	if len(waiting) == 0 {
-		return nil, p.queueLocked(key), nil
+	l := p.lineLocked(v.Key())
+	last := len(l.idle) - 1
+	if last < 0 {
+		return nil, p.queueLocked(l), nil
 	}
-	last := len(waiting) - 1
-	env := waiting[last].Environment
-	waiting[last] = idleEnvironment{}
-	if p.idle[key] = waiting[:last]; last == 0 {
-		delete(p.idle, key)
-	}
-	p.busy[env] = struct{}{}
-	return env, nil, nil
+	t := l.idle[last]
+	p.wakeLocked(t, last)
+	l.lent++
+	p.busy[t.env] = t
+	return t.env, nil, nil
 }
 
-// await waits for an environment that comes back, or makes one when it is its turn to.
-func (p *Pool) await(ctx context.Context, v *function.Version, w *waiter) (*environment.Environment, error) {
-	making := p.making
-	var patience <-chan time.Time
-	if w.soon {
-		making = nil
-		timer := time.NewTimer(answeredPatience)
-		defer timer.Stop()
-		patience = timer.C
-	}
-	for {
-		select {
-		case env := <-w.lent:
-			return env, nil
-		case <-patience:
-			making = p.making
-		case <-ctx.Done():
-			if env := p.leave(w); env != nil {
-				return env, nil
-			}
-			return nil, ctx.Err()
-		case making <- struct{}{}:
-			return p.makeOne(ctx, v, w)
-		}
-	}
+// wakeLocked ends the idleness of the environment at a place of its line.
+func (p *Pool) wakeLocked(t *tenant, place int) {
+	t.line.idle = slices.Delete(t.line.idle, place, place+1)
+	p.idle.remove(t)
+	p.idlers--
 }
 
-// makeOne has an environment made and lends it, unless one has come back meanwhile. It gives back the token to make.
-func (p *Pool) makeOne(ctx context.Context, v *function.Version, w *waiter) (*environment.Environment, error) {
-	defer func() { <-p.making }()
-	if env := p.leave(w); env != nil {
-		return env, nil
+// makeOne has an environment made, for a grant, and lends it.
+func (p *Pool) makeOne(ctx context.Context, v *function.Version, l *line, charge int64) (*environment.Environment, error) {
+	env, err := p.maker(ctx, v)
+	if err == nil && !p.lend(env, l, charge) {
+		// Close may have been waited for already: nobody would wait for this one in the background.
+		err = errors.Join(ErrClosed, env.Close(context.WithoutCancel(ctx)))
 	}
-	if p.isClosed() {
-		return nil, ErrClosed
-	}
-	env, err := p.make(ctx, v)
 	if err != nil {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		p.unmakeLocked(l, charge)
 		return nil, err
 	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.closed {
-		// Close has been waited for already: nobody would wait for this one in the background.
-		return nil, errors.Join(ErrClosed, env.Close(context.WithoutCancel(ctx)))
-	}
-	p.busy[env] = struct{}{}
 	return env, nil
 }
 
-func (p *Pool) isClosed() bool {
+// lend counts an environment that has just been made among those at work, unless the pool is closed.
+func (p *Pool) lend(env *environment.Environment, l *line, charge int64) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.closed
+	if p.closed {
+		return false
+	}
+	p.busy[env] = &tenant{env: env, line: l, charge: charge}
+	p.making--
+	p.grantLocked()
+	return true
+}
+
+// unmakeLocked gives back what was granted for an environment that does not come.
+func (p *Pool) unmakeLocked(l *line, charge int64) {
+	p.making--
+	l.lent--
+	l.share.held -= charge
+	p.budget.correct(-charge)
+	p.tidyLocked(l)
+	p.grantLocked()
 }
 
 // Answered tells that a lent environment's caller has its answer, so that Release is not far: whoever wants one of the
@@ -173,74 +190,96 @@ func (p *Pool) isClosed() bool {
 func (p *Pool) Answered(env *environment.Environment) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.answered[env] = struct{}{}
-	p.soon[env.Version().Key()]++
+	if t := p.busy[env]; t != nil {
+		t.answered = true
+		t.line.soon++
+	}
 }
 
 // Release takes an environment back.
 func (p *Pool) Release(env *environment.Environment) {
-	key := env.Version().Key()
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	t := p.busy[env]
+	if t == nil {
+		return // Close has it
+	}
+	l := t.line
+	if t.answered {
+		t.answered = false
+		l.soon--
+	}
 	delete(p.busy, env)
-	if _, ok := p.answered[env]; ok {
-		delete(p.answered, env)
-		if p.soon[key]--; p.soon[key] == 0 {
-			delete(p.soon, key)
-		}
+	l.lent--
+	p.learnLocked(t)
+	first := l.waiting.first
+	switch {
+	case !env.Alive() || env.Age() > maxAge || p.stale(env), first != nil && p.yieldsLocked(t):
+		p.closeLocked(t)
+	case first != nil:
+		p.removeLocked(first)
+		l.lent++
+		p.busy[env] = t
+		first.granted <- grant{tenant: t}
+	default:
+		env.Rest()
+		t.since = time.Now()
+		l.idle = append(l.idle, t)
+		p.idle.push(t)
+		p.idlers++
 	}
-	if p.closed || !env.Alive() || env.Age() > maxAge || p.stale(env) {
-		p.closeLocked(env)
-		return
+	if len(p.hungry) > 0 {
+		p.placeLocked(l.share)
+		p.grantLocked()
 	}
-	if w := p.nextLocked(key); w != nil {
-		p.busy[env] = struct{}{}
-		w.lent <- env
-		return
-	}
-	env.Rest()
-	p.idle[key] = append(p.idle[key], idleEnvironment{env, time.Now()})
 }
 
 // Retire closes a function's idle environments that are stale. Those at work follow when they are given back.
 func (p *Pool) Retire(id function.ID) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	for key, waiting := range p.idle {
-		if key.ID != id {
-			continue
-		}
-		var fresh []idleEnvironment
-		for _, env := range waiting {
-			if p.stale(env.Environment) {
-				p.closeLocked(env.Environment)
-			} else {
-				fresh = append(fresh, env)
+	s := p.shares[id]
+	if s == nil {
+		return
+	}
+	for _, l := range s.lines {
+		for _, t := range slices.Clone(l.idle) {
+			if p.stale(t.env) {
+				p.dismissLocked(t)
 			}
-		}
-		if p.idle[key] = fresh; len(fresh) == 0 {
-			delete(p.idle, key)
 		}
 	}
 }
 
-// closeLocked closes an environment in the background; Close waits for it.
-func (p *Pool) closeLocked(env *environment.Environment) {
+// dismissLocked closes an idle environment.
+func (p *Pool) dismissLocked(t *tenant) {
+	p.wakeLocked(t, slices.Index(t.line.idle, t)) // the idlest is the first of its line
+	p.closeLocked(t)
+}
+
+// closeLocked closes an environment that is in no list any more, in the background; Close waits for it. Its memory is
+// taken until it is gone.
+func (p *Pool) closeLocked(t *tenant) {
+	t.line.share.held -= t.charge
+	p.placeLocked(t.line.share)
+	p.tidyLocked(t.line)
+	p.budget.leave(t.charge)
 	p.closing.Go(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), closeLimit)
 		defer cancel()
-		if err := env.Close(ctx); err != nil {
-			p.logger.Error("an environment could not be removed", "function", env.Version().ARN(), "error", err)
+		if err := t.env.Close(ctx); err != nil {
+			p.logger.Error("an environment could not be removed", "function", t.env.Version().ARN(), "error", err)
 		}
+		p.budget.gone(t.charge)
 	})
 }
 
 const closeLimit = 30 * time.Second
 
-// retireIdle closes environments that have waited too long.
-func (p *Pool) retireIdle() {
+// watch retires environments that are idle for too long, or for which there is no memory any more.
+func (p *Pool) watch() {
 	defer close(p.stopped)
-	ticker := time.NewTicker(max(p.idleTime/10, time.Millisecond))
+	ticker := time.NewTicker(max(min(p.idleTime/10, pressureInterval), time.Millisecond))
 	defer ticker.Stop()
 	for {
 		select {
@@ -255,17 +294,14 @@ func (p *Pool) retireIdle() {
 func (p *Pool) retireSince(limit time.Time) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	for key, waiting := range p.idle {
-		n := 0
-		for n < len(waiting) && waiting[n].since.Before(limit) {
-			p.closeLocked(waiting[n].Environment)
-			n++
-		}
-		if n == len(waiting) {
-			delete(p.idle, key)
-		} else if n > 0 {
-			p.idle[key] = append([]idleEnvironment(nil), waiting[n:]...)
-		}
+	for t := p.idle.oldest; t != nil && t.since.Before(limit); t = p.idle.oldest {
+		p.dismissLocked(t)
+	}
+	if p.idle.oldest != nil {
+		p.relieveLocked()
+	}
+	if len(p.hungry) > 0 {
+		p.grantLocked() // what others on this machine have freed
 	}
 }
 
@@ -273,26 +309,33 @@ func (p *Pool) retireSince(limit time.Time) {
 // gone. Drain first.
 func (p *Pool) Close() {
 	p.mu.Lock()
-	if p.closed {
-		p.mu.Unlock()
-		<-p.stopped
-		p.closing.Wait()
-		return
-	}
-	p.closed = true
-	for _, waiting := range p.idle {
-		for _, env := range waiting {
-			p.closeLocked(env.Environment)
+	if !p.closed {
+		p.closed = true
+		p.alarm.Stop()
+		for p.idle.oldest != nil {
+			p.dismissLocked(p.idle.oldest)
 		}
-	}
-	clear(p.idle)
-	for env := range p.busy {
-		p.closeLocked(env) // Release closes it again, which is idempotent
+		for env, t := range p.busy {
+			delete(p.busy, env)
+			t.line.lent--
+			p.closeLocked(t)
+		}
+		p.sendAwayLocked()
+		close(p.stop)
 	}
 	p.mu.Unlock()
-	close(p.stop)
 	<-p.stopped
 	p.closing.Wait()
+}
+
+// sendAwayLocked answers every waiter that the pool is closed.
+func (p *Pool) sendAwayLocked() {
+	for _, l := range p.lines {
+		for w := l.waiting.first; w != nil; w = l.waiting.first {
+			p.removeLocked(w)
+			w.granted <- grant{err: ErrClosed}
+		}
+	}
 }
 
 // Versions yields the version of every environment there is.
@@ -300,8 +343,10 @@ func (p *Pool) Versions() iter.Seq[*function.Version] {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	var versions []*function.Version
-	for _, waiting := range p.idle {
-		versions = append(versions, waiting[0].Version())
+	for _, l := range p.lines {
+		if len(l.idle) > 0 {
+			versions = append(versions, l.idle[0].env.Version())
+		}
 	}
 	for env := range p.busy {
 		versions = append(versions, env.Version())
@@ -313,8 +358,5 @@ func (p *Pool) Versions() iter.Seq[*function.Version] {
 func (p *Pool) Size() (idle, busy int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	for _, waiting := range p.idle {
-		idle += len(waiting)
-	}
-	return idle, len(p.busy)
+	return p.idlers, len(p.busy)
 }

@@ -38,7 +38,7 @@ func newFixture(t *testing.T, idleTime time.Duration) *fixture {
 		f.mu.Lock()
 		defer f.mu.Unlock()
 		return f.stale[env.Version().Generation]
-	}, idleTime, slog.New(slog.DiscardHandler))
+	}, Options{IdleTime: idleTime, Logger: slog.New(slog.DiscardHandler)})
 	t.Cleanup(f.Close)
 	return f
 }
@@ -58,12 +58,18 @@ func (f *fixture) make(ctx context.Context, v *function.Version) (*environment.E
 
 func (f *fixture) acquire(t *testing.T, v *function.Version) *environment.Environment {
 	t.Helper()
-	env, err := f.Acquire(t.Context(), v)
+	env, err := f.Acquire(t.Context(), v, nobody{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	return env
 }
+
+// nobody is a caller who has nothing to let go.
+type nobody struct{}
+
+func (nobody) Park()         {}
+func (nobody) Unpark() error { return nil }
 
 func version(generation int) *function.Version {
 	return &function.Version{
@@ -74,12 +80,12 @@ func version(generation int) *function.Version {
 func TestRefusals(t *testing.T) {
 	f := newFixture(t, 0)
 	f.fail = errors.New("no room")
-	if _, err := f.Acquire(t.Context(), version(1)); !errors.Is(err, f.fail) {
+	if _, err := f.Acquire(t.Context(), version(1), nobody{}); !errors.Is(err, f.fail) {
 		t.Errorf("a maker that fails: %v", err)
 	}
 	f.fail = nil
 	f.Close()
-	if _, err := f.Acquire(t.Context(), version(1)); !errors.Is(err, ErrClosed) {
+	if _, err := f.Acquire(t.Context(), version(1), nobody{}); !errors.Is(err, ErrClosed) {
 		t.Errorf("after Close: %v", err)
 	}
 	f.Close() // again
@@ -182,9 +188,7 @@ func TestHandsOver(t *testing.T) {
 	v := version(1)
 	env := f.acquire(t, v)
 	f.Answered(env)
-	for range maxMaking { // others have theirs made
-		f.making <- struct{}{}
-	}
+	f.occupy(f.makings) // others have theirs made
 	lent := make(chan *environment.Environment)
 	go func() { lent <- f.acquire(t, v) }()
 	for f.waiters(v) == 0 {
@@ -194,9 +198,7 @@ func TestHandsOver(t *testing.T) {
 	if got := <-lent; got != env || f.made.Load() != 1 {
 		t.Errorf("the environment that came back was not handed over; %d were made", f.made.Load())
 	}
-	for range maxMaking {
-		<-f.making
-	}
+	f.occupy(-f.makings)
 	// Who has lost patience has one made.
 	f.Answered(env)
 	other := f.acquire(t, v)
@@ -210,8 +212,18 @@ func TestHandsOver(t *testing.T) {
 	}
 }
 
+// occupy takes so many of the places where environments are made.
+func (f *fixture) occupy(places int) {
+	f.Pool.mu.Lock()
+	defer f.Pool.mu.Unlock()
+	f.making += places
+}
+
 func (f *fixture) waiters(v *function.Version) int {
 	f.Pool.mu.Lock()
 	defer f.Pool.mu.Unlock()
-	return len(f.waiting[v.Key()])
+	if l := f.lines[v.Key()]; l != nil {
+		return l.waiting.length
+	}
+	return 0
 }

@@ -1,7 +1,7 @@
 package pool
 
 import (
-	"slices"
+	"context"
 	"time"
 
 	"hotaru/environment"
@@ -12,54 +12,182 @@ import (
 // another one made: a runtime asks for its next event within microseconds, unless it has work to do after its answer.
 const answeredPatience = 2 * time.Millisecond
 
-// waiter is an Acquire that waits for an environment to come back. Those of one version are served in turn.
-type waiter struct {
-	key function.VersionKey
-	// soon says that an environment which nobody else waits for is about to come back.
-	soon bool
-	// lent takes the environment that came back, and has room for it.
-	lent chan *environment.Environment
+// memoryPatience is how long Acquire waits for memory.
+const memoryPatience = time.Second
+
+// Caller is whoever acquires an environment. It is told of a wait for memory, so that the wait takes nothing from others.
+type Caller interface {
+	// Park says that such a wait begins.
+	Park()
+	// Unpark says that it has ended well. Its error is Acquire's.
+	Unpark() error
 }
 
-// queueLocked adds a waiter.
-func (p *Pool) queueLocked(key function.VersionKey) *waiter {
-	w := &waiter{
-		key: key, soon: p.soon[key] > len(p.waiting[key]), lent: make(chan *environment.Environment, 1),
+// waiter is an Acquire that waits for an environment to come back or for its turn to have one made.
+type waiter struct {
+	line *line
+	turn uint64
+	// wants says that it would have one made; else one that nobody else waits for is about to come back.
+	wants bool
+	// waits says that it is in its line.
+	waits bool
+	// granted takes what the waiter gets, once, and has room for it.
+	granted        chan grant
+	previous, next *waiter
+}
+
+// grant is an environment that came back or, without one, the permission to make one that takes so much memory.
+type grant struct {
+	tenant *tenant
+	charge int64
+	err    error
+}
+
+// queue is waiters in the order of their arrival.
+type queue struct {
+	first, last *waiter
+	length      int
+}
+
+func (q *queue) push(w *waiter) {
+	if w.previous = q.last; q.last != nil {
+		q.last.next = w
+	} else {
+		q.first = w
 	}
-	p.waiting[key] = append(p.waiting[key], w)
+	q.last = w
+	q.length++
+}
+
+func (q *queue) remove(w *waiter) {
+	if w.previous != nil {
+		w.previous.next = w.next
+	} else {
+		q.first = w.next
+	}
+	if w.next != nil {
+		w.next.previous = w.previous
+	} else {
+		q.last = w.previous
+	}
+	w.previous, w.next = nil, nil
+	q.length--
+}
+
+// queueLocked adds a waiter to a version's line.
+func (p *Pool) queueLocked(l *line) *waiter {
+	p.turns++
+	w := &waiter{
+		line: l, turn: p.turns, wants: l.soon <= l.waiting.length, waits: true, granted: make(chan grant, 1),
+	}
+	l.waiting.push(w)
+	if w.wants {
+		l.share.wanting++
+		p.placeLocked(l.share)
+		p.grantLocked()
+	}
 	return w
 }
 
-// nextLocked takes the longest waiting waiter out of its queue; nil if nobody waits.
-func (p *Pool) nextLocked(key function.VersionKey) *waiter {
-	queue := p.waiting[key]
-	if len(queue) == 0 {
-		return nil
+// want says that a waiter would have an environment made from now on. It returns what is closed when memory lacks.
+func (p *Pool) want(w *waiter) <-chan struct{} {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if w.waits && !w.wants {
+		w.wants = true
+		w.line.share.wanting++
+		p.placeLocked(w.line.share)
+		p.grantLocked()
 	}
-	first := queue[0]
-	p.removeLocked(first)
-	return first
+	return p.lacking
 }
 
-// leave takes a waiter out of its queue. It returns the environment that it was lent meanwhile, if any.
-func (p *Pool) leave(w *waiter) *environment.Environment {
+// removeLocked takes a waiter out of its line.
+func (p *Pool) removeLocked(w *waiter) {
+	w.waits = false
+	w.line.waiting.remove(w)
+	if w.wants {
+		w.line.share.wanting--
+		p.placeLocked(w.line.share)
+	}
+}
+
+// leave takes a waiter out of its line, for good. It returns what the waiter was granted meanwhile, if anything.
+func (p *Pool) leave(w *waiter) (g grant, granted bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	select {
-	case env := <-w.lent:
-		return env
+	case g := <-w.granted:
+		return g, true
 	default:
-		p.removeLocked(w)
-		return nil
 	}
+	p.removeLocked(w)
+	p.tidyLocked(w.line)
+	p.grantLocked() // another may be the first now, and want less
+	return grant{}, false
 }
 
-func (p *Pool) removeLocked(w *waiter) {
-	queue := p.waiting[w.key]
-	if i := slices.Index(queue, w); i >= 0 {
-		queue = slices.Delete(queue, i, i+1)
+// await waits for what a waiter is granted.
+func (p *Pool) await(ctx context.Context, v *function.Version, w *waiter, caller Caller) (*environment.Environment, error) {
+	var soon, tooLong <-chan time.Time
+	patience := time.NewTimer(memoryPatience)
+	defer patience.Stop()
+	var lacking <-chan struct{}
+	if w.wants {
+		lacking = p.want(w)
+	} else {
+		timer := time.NewTimer(answeredPatience)
+		defer timer.Stop()
+		soon = timer.C
 	}
-	if p.waiting[w.key] = queue; len(queue) == 0 {
-		delete(p.waiting, w.key)
+	refusal, parked := error(nil), false
+	for refusal == nil {
+		select {
+		case g := <-w.granted:
+			return p.use(ctx, v, w, g, caller, parked)
+		case <-soon:
+			soon, lacking = nil, p.want(w)
+		case <-lacking:
+			lacking, parked = nil, true
+			caller.Park()
+			patience.Reset(memoryPatience)
+			tooLong = patience.C
+		case <-tooLong:
+			refusal = ErrFull
+		case <-ctx.Done():
+			refusal = ctx.Err()
+		}
 	}
+	if g, granted := p.leave(w); granted {
+		return p.use(ctx, v, w, g, caller, parked)
+	}
+	return nil, refusal
+}
+
+// use makes of a grant what the waiter came for.
+func (p *Pool) use(ctx context.Context, v *function.Version, w *waiter, g grant, caller Caller, parked bool) (*environment.Environment, error) {
+	if g.err != nil {
+		return nil, g.err
+	}
+	if parked {
+		if err := caller.Unpark(); err != nil {
+			p.decline(w.line, g)
+			return nil, err
+		}
+	}
+	if g.tenant != nil {
+		return g.tenant.env, nil
+	}
+	return p.makeOne(ctx, v, w.line, g.charge)
+}
+
+// decline gives a grant back.
+func (p *Pool) decline(l *line, g grant) {
+	if g.tenant != nil {
+		p.Release(g.tenant.env)
+		return
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.unmakeLocked(l, g.charge)
 }

@@ -39,6 +39,8 @@ type serveCommand struct {
 	Egress                 string            `help:"How far functions' networks reach: internet, or none for no further than AWS's APIs here. A function's tag hotaru:egress=none chooses none for it." default:"internet" enum:"internet,none" env:"HOTARU_EGRESS"`
 	EgressDeny             []string          `help:"A network that functions cannot reach, ADDRESS or ADDRESS/BITS; repeatable. This machine, its link and metadata services they never reach." env:"HOTARU_EGRESS_DENY" placeholder:"NETWORK"`
 	EgressBandwidth        int64             `help:"How many Mbit a second one execution environment may send to the outside, and how many it may receive; 0 is no limit." default:"600" env:"HOTARU_EGRESS_BANDWIDTH"`
+	MemoryBudget           int64             `help:"How many MiB of memory execution environments may use together; when they do, the idlest end, and then invocations wait up to 1 s before they are throttled. By default four fifths of what is available at the start." env:"HOTARU_MEMORY_BUDGET"`
+	Prewarm                []string          `help:"Sandboxes to keep ready, with the interpreter started, before any function asks: RUNTIME[:MEMORY][=N], 128 MB and 2 by default; repeatable." env:"HOTARU_PREWARM" placeholder:"RUNTIME[:MEMORY][=N]"`
 	AWSNames               string            `help:"Who answers when a function calls AWS by name, *.amazonaws.com: hotaru, or whoever does outside (real)." name:"aws-names" default:"hotaru" enum:"hotaru,real" env:"HOTARU_AWS_NAMES"`
 	Runtimes               string            `help:"For a runtime that is not installed: exact refuses it, nearest runs the nearest version of its language." default:"exact" enum:"exact,nearest" env:"HOTARU_RUNTIMES"`
 	EROFS                  string            `help:"Whether code and base images become EROFS images: auto does so where the kernel mounts them, off makes directories." name:"erofs" default:"auto" enum:"auto,off" env:"HOTARU_EROFS"`
@@ -54,6 +56,9 @@ const minBodyMemory = 128
 // minDiskReserve, in MiB, is what functions write between two looks at the disk, and a store's next files.
 const minDiskReserve = 64
 
+// minMemoryBudget, in MiB, is the smallest function's memory.
+const minMemoryBudget = 128
+
 // Validate implements kong's hook.
 func (c serveCommand) Validate() error {
 	switch {
@@ -65,6 +70,8 @@ func (c serveCommand) Validate() error {
 		return fmt.Errorf("--max-body-memory is at least %d, so that the largest body has room", minBodyMemory)
 	case c.DiskReserve != 0 && c.DiskReserve < minDiskReserve:
 		return fmt.Errorf("--disk-reserve is at least %d, so that the store has room", minDiskReserve)
+	case c.MemoryBudget != 0 && c.MemoryBudget < minMemoryBudget:
+		return fmt.Errorf("--memory-budget is at least %d, so that a function has room", minMemoryBudget)
 	case c.DiskBandwidth < 0 || c.EgressBandwidth < 0:
 		return errors.New("--disk-bandwidth and --egress-bandwidth are not negative")
 	}
@@ -107,6 +114,7 @@ func (c serveCommand) Run() error {
 		AllowedSandboxes: c.SandboxAllow, AccountSandbox: c.AccountSandbox, OCIRuntime: c.OCIRuntime,
 		DiskReserve: c.DiskReserve << 20, DiskBandwidth: orNone(c.DiskBandwidth << 20),
 		Egress: c.Egress, EgressDenied: c.EgressDeny, EgressBandwidth: orNone(c.EgressBandwidth * mbit),
+		MemoryBudget: c.MemoryBudget << 20, Prewarm: c.Prewarm,
 		AWSNames: c.AWSNames, Runtimes: c.Runtimes, InsecureAnyCredentials: c.InsecureAnyCredentials,
 		EROFS: c.EROFS, BaseImages: c.BaseImage, RegistryKeychain: authn.DefaultKeychain, Proxy: http.ProxyFromEnvironment,
 		SearchPath: filepath.SplitList(os.Getenv("PATH")), HomeDirs: homes(), Logger: logger,
