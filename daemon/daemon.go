@@ -24,6 +24,7 @@ import (
 	"hotaru/pool"
 	"hotaru/runtime"
 	"hotaru/sandbox"
+	"hotaru/sandbox/namespace/image"
 	"hotaru/services/iam"
 	cloudwatch "hotaru/services/logs"
 	"hotaru/services/logs/logstore"
@@ -146,7 +147,13 @@ func (d *Daemon) openData(ctx context.Context) (err error) {
 	if d.packages, err = code.Open(filepath.Join(dir, "code"), blobs); err != nil {
 		return err
 	}
-	d.logs, err = logstore.Open(filepath.Join(dir, "logs"), logstore.Options{Logger: d.logger})
+	reserve, err := image.Reserve(dir, d.config.DiskReserve)
+	if err != nil {
+		return err
+	}
+	// Between the two marks of a /tmp: whoever fills those takes nobody's logs away, and whoever floods a log keeps nobody
+	// from a new environment.
+	d.logs, err = logstore.Open(filepath.Join(dir, "logs"), logstore.Options{Logger: d.logger, ReserveBytes: reserve / 4 * 3})
 	if err != nil {
 		return err
 	}

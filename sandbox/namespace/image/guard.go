@@ -51,12 +51,9 @@ func startGuard(config Config) (*guard, error) {
 		dir: config.Dir, reserve: config.Reserve, log: config.Log, images: map[*Image]struct{}{},
 		wake: make(chan struct{}, 1), ended: make(chan struct{}),
 	}
-	_, size, err := g.disk()
-	if err != nil {
+	var err error
+	if g.reserve, err = Reserve(config.Dir, config.Reserve); err != nil {
 		return nil, err
-	}
-	if g.reserve == 0 {
-		g.reserve = min(DefaultReserve, size/20)
 	}
 	g.routine.Go(g.run)
 	return g, nil
@@ -84,11 +81,20 @@ func (g *guard) run() {
 	}
 }
 
-// disk measures the disk, in bytes that anybody may still use, and all.
-func (g *guard) disk() (free, size int64, err error) {
+// Reserve is how many bytes of dir's disk are kept free where that many are wished for: 0 wishes for the default.
+func Reserve(dir string, wish int64) (int64, error) {
+	if wish != 0 {
+		return wish, nil
+	}
+	_, size, err := diskOf(dir)
+	return min(DefaultReserve, size/20), err
+}
+
+// diskOf measures a disk, in bytes that anybody may still use, and all.
+func diskOf(dir string) (free, size int64, err error) {
 	var stat unix.Statfs_t
-	if err := unix.Statfs(g.dir, &stat); err != nil {
-		return 0, 0, fmt.Errorf("image: disk of %s: %w", g.dir, err)
+	if err := unix.Statfs(dir, &stat); err != nil {
+		return 0, 0, fmt.Errorf("image: disk of %s: %w", dir, err)
 	}
 	return int64(stat.Bavail) * stat.Bsize, int64(stat.Blocks) * stat.Bsize, nil
 }
@@ -96,7 +102,7 @@ func (g *guard) disk() (free, size int64, err error) {
 // admit takes an image into guard, or refuses it. A disk below half its reserve is not to hold even the few blocks
 // of an empty image.
 func (g *guard) admit(i *Image) error {
-	free, _, err := g.disk()
+	free, _, err := diskOf(g.dir)
 	if err != nil {
 		return err
 	}
@@ -134,7 +140,7 @@ func (g *guard) forget(i *Image) {
 
 // look measures, acts, and says when to look again. The caller holds the lock.
 func (g *guard) look() time.Duration {
-	free, _, err := g.disk()
+	free, _, err := diskOf(g.dir)
 	if err != nil {
 		g.log.Error("guarding the disk", "error", err)
 		return later

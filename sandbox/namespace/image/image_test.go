@@ -251,7 +251,7 @@ func TestReserve(t *testing.T) {
 		images = append(images, newImage(t, m, 64*megabyte))
 	}
 	free := func() int64 {
-		free, _, err := m.guard.disk()
+		free, _, err := diskOf(m.guard.dir)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -31,6 +31,8 @@ type Options struct {
 	MaxPending, MaxPendingTotal int
 	// MaxWait is how long Append waits for room before it drops; 20 ms.
 	MaxWait time.Duration
+	// ReserveBytes of the disk are left free: with less, events wait as if it were full. 0 leaves none.
+	ReserveBytes int64
 	// Now is the clock for arrival and creation times; time.Now.
 	Now func() time.Time
 }

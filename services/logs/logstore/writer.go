@@ -141,6 +141,9 @@ func (w *writer) write(g *group, batch []byte) error {
 	if len(batch) == 0 && len(g.segments) > 0 {
 		return nil
 	}
+	if err := w.s.hasRoom(); err != nil {
+		return err
+	}
 	seg, header, err := w.active(g)
 	if err != nil {
 		return err
