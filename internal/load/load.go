@@ -9,8 +9,8 @@ import (
 	"bytes"
 	"context"
 	"crypto/sha256"
+	"crypto/tls"
 	"encoding/hex"
-	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -24,7 +24,7 @@ import (
 
 // Target is a function at an endpoint.
 type Target struct {
-	// URL is the endpoint: "http://127.0.0.1:4566".
+	// URL is the endpoint: "http://127.0.0.1:4566", or with https, whose certificate the machine must trust.
 	URL string
 	// Function is a name or an ARN.
 	Function string
@@ -71,16 +71,12 @@ func Dial(ctx context.Context, target *Target) (*Conn, error) {
 	if err != nil {
 		return nil, fmt.Errorf("load: %w", err)
 	}
-	if u.Scheme != "http" || u.Host == "" {
-		return nil, fmt.Errorf("load: %q is not http://HOST:PORT", target.URL)
-	}
-	address := u.Host
-	if u.Port() == "" {
-		address = net.JoinHostPort(u.Hostname(), "80")
+	if u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
+		return nil, fmt.Errorf("load: %q is not http://HOST:PORT or https://HOST:PORT", target.URL)
 	}
 	u.Path = "/2015-03-31/functions/" + target.Function + "/invocations"
 	u.RawPath = "/2015-03-31/functions/" + url.PathEscape(target.Function) + "/invocations"
-	conn, err := new(net.Dialer).DialContext(ctx, "tcp", address)
+	conn, err := connect(ctx, u)
 	if err != nil {
 		return nil, fmt.Errorf("load: %w", err)
 	}
@@ -91,18 +87,44 @@ func Dial(ctx context.Context, target *Target) (*Conn, error) {
 	}, nil
 }
 
+func connect(ctx context.Context, u *url.URL) (net.Conn, error) {
+	port := u.Port()
+	if port == "" {
+		port = u.Scheme // a service's name serves as well
+	}
+	address := net.JoinHostPort(u.Hostname(), port)
+	if u.Scheme == "https" {
+		// HTTP/1.1 alone: nothing else is announced.
+		return new(tls.Dialer).DialContext(ctx, "tcp", address)
+	}
+	return new(net.Dialer).DialContext(ctx, "tcp", address)
+}
+
 // Close ends the connection.
 func (c *Conn) Close() error { return c.conn.Close() }
 
 // Invoke sends one event and waits for its answer; took is from the first byte sent to the last one received. A
 // *FunctionError and a *StatusError are answers too: the connection goes on, and took is valid.
 func (c *Conn) Invoke(ctx context.Context) (took time.Duration, err error) {
-	deadline, _ := ctx.Deadline() // none is the zero time, which means none to a connection too
-	if err := errors.Join(c.prepare(ctx), c.conn.SetDeadline(deadline)); err != nil {
+	if err := c.prepare(ctx); err != nil {
 		return 0, err
 	}
+	return c.exchange(ctx)
+}
+
+// Payload is the last answer's. It is valid until the next Invoke.
+func (c *Conn) Payload() []byte { return c.buffer.Bytes() }
+
+// exchange sends what is prepared and waits for the answer.
+func (c *Conn) exchange(ctx context.Context) (took time.Duration, err error) {
+	deadline, _ := ctx.Deadline() // none is the zero time, which means none to a connection too
+	if err := c.conn.SetDeadline(deadline); err != nil {
+		return 0, fmt.Errorf("load: %w", err)
+	}
 	began := time.Now()
-	if _, err := c.conn.Write(c.buffer.Bytes()); err != nil {
+	_, err = c.conn.Write(c.buffer.Bytes())
+	c.buffer.Reset()
+	if err != nil {
 		return 0, fmt.Errorf("load: %w", err)
 	}
 	response, err := http.ReadResponse(c.reader, nil)
@@ -110,7 +132,6 @@ func (c *Conn) Invoke(ctx context.Context) (took time.Duration, err error) {
 		return 0, fmt.Errorf("load: %w", err)
 	}
 	defer response.Body.Close()
-	c.buffer.Reset()
 	if _, err := c.buffer.ReadFrom(io.LimitReader(response.Body, maxAnswer)); err != nil {
 		return 0, fmt.Errorf("load: %w", err)
 	}

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -36,7 +37,7 @@ func TestRefusals(t *testing.T) {
 			t.Errorf("%+v: %v", plan, err)
 		}
 	}
-	for _, url := range []string{"https://x", "127.0.0.1:1", "http://", "http://127.0.0.1:1", "http://[::1"} {
+	for _, url := range []string{"ftp://x", "127.0.0.1:1", "https://127.0.0.1:1", "http://", "http://127.0.0.1:1", "http://[::1"} {
 		if _, err := load.Run(t.Context(), &load.Target{URL: url}, load.Plan{Clients: 1, Count: 1}); err == nil {
 			t.Errorf("%s: no error", url)
 		}
@@ -102,5 +103,78 @@ func TestEnds(t *testing.T) {
 	cancel()
 	if _, err := load.Run(ctx, target, load.Plan{Clients: 1, Time: time.Hour}); !errors.Is(err, context.Canceled) {
 		t.Errorf("%v", err)
+	}
+}
+
+func TestPercentile(t *testing.T) {
+	var hundred []time.Duration
+	for i := range 100 {
+		hundred = append(hundred, time.Duration(i+1))
+	}
+	for _, c := range []struct {
+		sorted []time.Duration
+		part   float64
+		want   time.Duration
+	}{
+		{nil, 0.5, 0}, {hundred[:1], 0, 1}, {hundred[:1], 0.99, 1}, {hundred[:2], 0.5, 1}, {hundred[:3], 0.5, 2},
+		{hundred, 0.5, 50}, {hundred, 0.99, 99}, {hundred, 1, 100}, {hundred, 0, 1},
+	} {
+		if got := load.Percentile(c.sorted, c.part); got != c.want {
+			t.Errorf("%v of %d: %d, want %d", c.part, len(c.sorted), got, c.want)
+		}
+	}
+}
+
+// TestBurst sends events that are answered only when all of them have come.
+func TestBurst(t *testing.T) {
+	const n = 20
+	var all sync.WaitGroup
+	all.Add(n)
+	var served atomic.Int64
+	target := serve(t, func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(io.Discard, r.Body)
+		all.Done()
+		all.Wait()
+		if served.Add(1) == 1 {
+			w.WriteHeader(429)
+		}
+		_, _ = io.WriteString(w, "answer")
+	})
+	answers, err := load.Burst(t.Context(), target, n, time.Minute)
+	if err != nil || len(answers) != n {
+		t.Fatal(len(answers), err)
+	}
+	refused := 0
+	for _, a := range answers {
+		if a.Sent.IsZero() || a.Took <= 0 || string(a.Payload) != "answer" {
+			t.Errorf("%+v", a)
+		}
+		if status := (*load.StatusError)(nil); errors.As(a.Err, &status) && status.Status == 429 {
+			refused++
+		} else if a.Err != nil {
+			t.Error(a.Err)
+		}
+	}
+	if refused != 1 {
+		t.Errorf("%d refused", refused)
+	}
+}
+
+func TestBurstRefusals(t *testing.T) {
+	target := serve(t, func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) })
+	for _, n := range []int{0, -1} {
+		if _, err := load.Burst(t.Context(), target, n, time.Second); !errors.Is(err, load.ErrPlan) {
+			t.Errorf("%d: %v", n, err)
+		}
+	}
+	if _, err := load.Burst(t.Context(), target, 1, 0); !errors.Is(err, load.ErrPlan) {
+		t.Errorf("no patience: %v", err)
+	}
+	answers, err := load.Burst(t.Context(), target, 2, time.Minute)
+	if err != nil || answers[0].Err == nil || answers[1].Err == nil || len(answers[0].Payload) != 0 {
+		t.Errorf("%+v %v", answers, err)
+	}
+	if _, err := load.Burst(t.Context(), &load.Target{URL: "http://127.0.0.1:1"}, 2, time.Second); err == nil {
+		t.Error("nobody listens, no error")
 	}
 }

@@ -3,6 +3,7 @@ package load
 import (
 	"context"
 	"errors"
+	"math"
 	"slices"
 	"sync"
 	"time"
@@ -33,11 +34,16 @@ type Result struct {
 
 // Percentile is the duration that the given part of the events took at most: 0.5 for the median. It is 0 when none
 // succeeded.
-func (r *Result) Percentile(part float64) time.Duration {
-	if len(r.Took) == 0 {
+func (r *Result) Percentile(part float64) time.Duration { return Percentile(r.Took, part) }
+
+// Percentile is the smallest of the durations that the given part of them does not exceed. They are sorted; it is 0 when
+// there are none.
+func Percentile(sorted []time.Duration, part float64) time.Duration {
+	if len(sorted) == 0 {
 		return 0
 	}
-	return r.Took[min(int(part*float64(len(r.Took))), len(r.Took)-1)]
+	rank := int(math.Ceil(part * float64(len(sorted)))) // the nearest rank, from 1
+	return sorted[min(max(rank, 1), len(sorted))-1]
 }
 
 // Rate is how many events per second succeeded.
@@ -63,11 +69,7 @@ func Run(ctx context.Context, target *Target, plan Plan) (*Result, error) {
 		plan.Patience = defaultPatience
 	}
 	conns, err := dialAll(ctx, target, plan.Clients)
-	defer func() {
-		for _, conn := range conns {
-			_ = conn.Close() // nothing is on its way any more
-		}
-	}()
+	defer closeAll(conns)
 	if err != nil {
 		return nil, err
 	}
@@ -96,6 +98,12 @@ func dialAll(ctx context.Context, target *Target, n int) (conns []*Conn, err err
 		conns = append(conns, conn)
 	}
 	return conns, nil
+}
+
+func closeAll(conns []*Conn) {
+	for _, conn := range conns {
+		_ = conn.Close() // nothing is on its way any more
+	}
 }
 
 type runner struct {
