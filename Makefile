@@ -82,8 +82,8 @@ fuzz: stage1 ## Run every fuzz target for FUZZTIME (20s), two at a time
 	@FUZZTIME=$(FUZZTIME) scripts/fuzz.sh
 
 .PHONY: bench
-bench: build ## Measure cold and warm starts, throughput and memory; results in bench/out
-	@go run ./bench
+bench: build ## Measure everything that has a target, with its baseline (as root; some minutes); BENCH="-only cold,warm" for a part
+	@go run ./bench $(BENCH)
 
 .PHONY: leaks
 leaks: stage1 ## Look for leaks after 10,000 invocations and 500 environments (as root; some minutes)

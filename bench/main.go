@@ -1,211 +1,151 @@
-// Command bench measures a Hotaru through its signed public API, beside the bare interpreters' own start in the
-// same run: machines differ, ratios travel. It writes bench/out/latest.json and prints a table. It is a client
-// like any other.
+// Command bench measures a Hotaru through its signed public API, beside the bare interpreters' own start in the same
+// run: machines differ, ratios travel. It writes its figures as JSON and as a markdown table, to bench/out. With -against
+// it sends the same load to any endpoint that speaks Lambda's Invoke. It is a client like any other.
 package main
 
 import (
 	"context"
-	"errors"
 	"flag"
 	"fmt"
 	"io"
 	"os"
-	"os/exec"
-	"path/filepath"
+	"os/signal"
 	"runtime"
+	"strings"
+	"syscall"
 	"time"
-
-	"github.com/aws/aws-sdk-go-v2/aws"
-
-	"hotaru/internal/client"
-	"hotaru/internal/load"
-	"hotaru/internal/sample"
 )
 
 // options bound the run.
 type options struct {
-	cold, warm, bare int
+	only string
+	out  string
+	// cold, coldPath and warm are how many invokes are measured per runtime, bare how many bare starts.
+	cold, coldPath, warm int
+	// clients invoke at once for the time load.
+	clients int
+	load    time.Duration
+	// burst and bigBurst are how many first invokes come at once, idle how many environments are counted.
+	burst, bigBurst, idle int
 	// sandboxes are made and destroyed one after the other, alive at once.
 	sandboxes, alive int
 	memoryMB         int
-	out              string
+	against          againstOptions
 }
 
 func main() {
 	var o options
-	flag.IntVar(&o.cold, "cold", 40, "cold starts to measure per runtime")
+	flag.StringVar(&o.only, "only", "", "measure only these, NAME,NAME,... of:\n"+describeMeasures())
+	flag.StringVar(&o.out, "out", "bench/out/latest.json", "where the figures go; the table goes beside them, .md")
+	flag.IntVar(&o.cold, "cold", 100, "cold invokes to measure per runtime, each after a bare start")
+	flag.IntVar(&o.coldPath, "cold-path", 30, "cold invokes without a zygote to measure per runtime, each after a bare start")
 	flag.IntVar(&o.warm, "warm", 2000, "warm invokes to measure per runtime")
-	flag.IntVar(&o.bare, "bare", 40, "starts of the bare interpreter to measure")
+	flag.IntVar(&o.clients, "clients", 32, "clients that measure throughput")
+	flag.DurationVar(&o.load, "load", 5*time.Second, "how long throughput is measured per runtime")
+	flag.IntVar(&o.burst, "burst", 200, "first invokes of a burst")
+	flag.IntVar(&o.bigBurst, "big-burst", 1000, "first invokes of a large burst")
+	flag.IntVar(&o.idle, "idle", 500, "idle environments whose CPU time is measured")
 	flag.IntVar(&o.sandboxes, "sandboxes", 200, "sandboxes to make and destroy per driver")
 	flag.IntVar(&o.alive, "alive", 1000, "sandboxes to have at once per driver")
 	flag.IntVar(&o.memoryMB, "memory", 256, "memory size of the functions in MB")
-	flag.StringVar(&o.out, "out", "bench/out/latest.json", "where the results go")
+	o.against.flags()
 	flag.Parse()
 	// One invoke at a time needs one CPU: more threads of the client's would take those of the server and the
 	// function away, and be measured as theirs.
 	runtime.GOMAXPROCS(1)
-	if err := run(context.Background(), o); err != nil {
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
+	err := run(ctx, o, os.Stdout)
+	stop()
+	if err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(1)
 	}
 }
 
 // runLimit bounds the whole run.
-const runLimit = 15 * time.Minute
+const runLimit = 30 * time.Minute
 
-func run(ctx context.Context, o options) (err error) {
+func run(ctx context.Context, o options, w io.Writer) error {
 	ctx, cancel := context.WithTimeout(ctx, runLimit)
 	defer cancel()
-	server, err := client.Launch(ctx, "bin/hotaru", io.Discard)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, server.Stop()) }()
-	role, err := server.Role(ctx, "bench")
-	if err != nil {
-		return err
-	}
-	installed, err := server.Installed(ctx)
-	if err != nil {
-		return err
-	}
-	python, node := installed["python"], installed["nodejs"]
-	functions, err := sample.Functions(ctx, python.ID, node.ID, sample.Silent())
-	if err != nil {
-		return err
-	}
-	binary, remove, err := goBinary(functions[2].Zip)
-	if err != nil {
-		return err
-	}
-	defer remove()
-	bare := [][]string{
-		{python.Interpreter, "-I", "-c", "import json,socket,traceback"},
-		{node.Interpreter, "-e", "0"},
-		{binary},
-	}
 	report := newReport(o)
-	if report.Wire, err = measureWire(ctx); err != nil {
+	if o.against.url != "" {
+		if err := measureAgainst(ctx, o, report); err != nil {
+			return err
+		}
+		return report.write(w, o.out)
+	}
+	chosen, err := choose(measures(), o.only)
+	if err != nil {
 		return err
 	}
-	if report.Sandboxes, err = measureSandboxes(ctx, os.Stdout, o.sandboxes, o.alive); err != nil {
+	b, err := newBed(ctx, o, report)
+	if err != nil {
 		return err
 	}
-	for i, f := range functions {
-		row, err := measure(ctx, server, role, f, bare[i], o)
-		if err != nil {
-			return fmt.Errorf("%s: %w", f.Name, err)
-		}
-		report.Rows = append(report.Rows, row)
-	}
-	return report.write(os.Stdout, o.out)
-}
-
-// target is a function for a load.
-func target(s *client.Server, name string) *load.Target {
-	e := s.Endpoint
-	return &load.Target{
-		URL: e.URL, Function: name, Payload: []byte(`{"name":"bench"}`), Region: e.Region,
-		Credentials: aws.Credentials{AccessKeyID: e.AccessKeyID, SecretAccessKey: e.SecretAccessKey},
-	}
-}
-
-// measure makes one row: the bare start, cold invokes and warm invokes, the first two in turn so that both meet
-// the same noise.
-func measure(ctx context.Context, s *client.Server, role string, f sample.Function, bare []string, o options) (Row, error) {
-	if err := s.CreateFunction(ctx, role, f, int32(o.memoryMB)); err != nil {
-		return Row{}, err
-	}
-	row := Row{Runtime: f.Runtime, Baseline: bare[1:]}
-	connection, err := load.Dial(ctx, target(s, f.Name))
-	if err != nil {
-		return Row{}, err
-	}
-	defer connection.Close()
-	var baseline, cold []time.Duration
-	for i := range max(o.cold, o.bare) {
-		if i < o.bare {
-			took, err := startBare(ctx, bare)
-			if err != nil {
-				return Row{}, err
-			}
-			baseline = append(baseline, took)
-		}
-		if i < o.cold {
-			if err := s.Renew(ctx, f.Name, fmt.Sprint("cold start ", i)); err != nil {
-				return Row{}, err
-			}
-			took, err := connection.Invoke(ctx)
-			if err != nil {
-				return Row{}, err
-			}
-			cold = append(cold, took)
+	defer b.close()
+	for _, m := range chosen {
+		began := time.Now()
+		fmt.Fprintf(os.Stderr, "bench: %s ...", m.name)
+		rows, err := m.run(ctx, b)
+		report.add(m.name, rows, err)
+		fmt.Fprintf(os.Stderr, " %.1f s\n", time.Since(began).Seconds())
+		if ctx.Err() != nil {
+			return ctx.Err()
 		}
 	}
-	warm, err := measureWarm(ctx, connection, o.warm)
-	if err != nil {
-		return Row{}, err
-	}
-	if err := s.Resize(ctx, f.Name, wholeCPU); err != nil {
-		return Row{}, err
-	}
-	whole, err := measureWarm(ctx, connection, o.warm)
-	if err != nil {
-		return Row{}, err
-	}
-	row.Bare, row.Cold = summarize(baseline), summarize(cold)
-	row.Warm, row.WarmWhole = summarize(warm), summarize(whole)
-	row.ColdRatio = row.Cold.P50 / row.Bare.P50
-	return row, nil
+	return report.write(w, o.out)
 }
 
-// wholeCPU is the memory, in MB, that comes with one whole CPU. Less of it is rationed, which a loop that never
-// pauses meets and a function with pauses does not.
-const wholeCPU = 1769
+// measure makes rows of the report, on a Hotaru of its own.
+type measure struct {
+	name, about string
+	run         func(ctx context.Context, b *bed) ([]Row, error)
+}
 
-// measureWarm invokes one after the other, after some that are not measured.
-func measureWarm(ctx context.Context, connection *load.Conn, n int) ([]time.Duration, error) {
-	var warm []time.Duration
-	for i := range n + warmUp {
-		took, err := connection.Invoke(ctx)
-		if err != nil {
-			return nil, err
+// measures are all there are, in the order of the report.
+func measures() []measure {
+	return []measure{
+		{"cold", "first invokes of a version, a zygote ready", measureCold},
+		{"coldpath", "the same without a zygote", measureColdPath},
+		{"warm", "one client, one invoke after the other", measureWarm},
+		{"throughput", "many clients", measureThroughput},
+		{"burst", "first invokes at once", measureBurst},
+		{"bigburst", "many first invokes at once", measureBigBurst},
+		{"memory", "private memory of an idle environment", measureMemory},
+		{"cpu", "CPU time of idle environments", measureIdleCPU},
+		{"start", "the daemon's start and its memory", measureStart},
+		{"wire", "Go benchmarks of decoding, authenticating and encoding an Invoke", measureWire},
+		{"sandboxes", "what the drivers' sandboxes cost", measureSandboxes},
+	}
+}
+
+func describeMeasures() string {
+	var b strings.Builder
+	for _, m := range measures() {
+		fmt.Fprintf(&b, "  %-11s %s\n", m.name, m.about)
+	}
+	return strings.TrimSuffix(b.String(), "\n")
+}
+
+// choose picks the measures that are named, all for an empty list.
+func choose(all []measure, only string) ([]measure, error) {
+	if only == "" {
+		return all, nil
+	}
+	wanted := map[string]bool{}
+	for name := range strings.SplitSeq(only, ",") {
+		wanted[strings.TrimSpace(name)] = true
+	}
+	var chosen []measure
+	for _, m := range all {
+		if wanted[m.name] {
+			chosen = append(chosen, m)
+			delete(wanted, m.name)
 		}
-		if i >= warmUp {
-			warm = append(warm, took)
-		}
 	}
-	return warm, nil
-}
-
-// warmUp is how many warm invokes come before those that are measured: the first of them is cold.
-const warmUp = 20
-
-// startBare runs a command with an empty environment, from start to exit. What it exits with is its own matter:
-// a Go function without a Runtime API ends with an error.
-func startBare(ctx context.Context, command []string) (time.Duration, error) {
-	cmd := exec.CommandContext(ctx, command[0], command[1:]...)
-	cmd.Env = []string{}
-	began := time.Now()
-	err := cmd.Run()
-	took := time.Since(began)
-	if exit := (*exec.ExitError)(nil); err != nil && !errors.As(err, &exit) {
-		return 0, err
+	for name := range wanted {
+		return nil, fmt.Errorf("there is no measure %q; there are:\n%s", name, describeMeasures())
 	}
-	return took, nil
-}
-
-// goBinary unpacks the Go function's program.
-func goBinary(zip []byte) (path string, remove func(), err error) {
-	dir, err := os.MkdirTemp("", "hotaru-bench-")
-	if err != nil {
-		return "", nil, err
-	}
-	remove = func() { _ = os.RemoveAll(dir) }
-	path = filepath.Join(dir, "bootstrap")
-	if err := sample.Extract(zip, "bootstrap", path); err != nil {
-		remove()
-		return "", nil, err
-	}
-	return path, remove, nil
+	return chosen, nil
 }

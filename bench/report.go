@@ -7,57 +7,81 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
-	"slices"
+	"strings"
 	"time"
 )
 
-// Report is bench/out/latest.json. All times are in milliseconds.
+// Report is bench/out/latest.json.
 type Report struct {
-	Time     time.Time `json:"time"`
-	CPUs     int       `json:"cpus"`
-	MemoryMB int       `json:"memoryMB"`
-	Rows     []Row     `json:"rows"`
-	Wire     []WireRow `json:"wire"`
+	Time    time.Time `json:"time"`
+	Machine Machine   `json:"machine"`
+	// Endpoint is what was measured, empty for the Hotaru of this tree.
+	Endpoint string `json:"endpoint,omitempty"`
+	MemoryMB int    `json:"memoryMB"`
+	Rows     []Row  `json:"rows"`
 	// Sandboxes has a row for each driver.
-	Sandboxes []SandboxRow `json:"sandboxes"`
+	Sandboxes []SandboxRow `json:"sandboxes,omitempty"`
 }
 
-// Row is one runtime.
-type Row struct {
-	Runtime  string   `json:"runtime"`
-	Baseline []string `json:"baseline"`
-	Bare     Summary  `json:"bare"`
-	Cold     Summary  `json:"cold"`
-	Warm     Summary  `json:"warm"`
-	// WarmWhole is Warm for a function with a whole CPU.
-	WarmWhole Summary `json:"warmWholeCPU"`
-	// ColdRatio is the median cold invoke in median bare starts.
-	ColdRatio float64 `json:"coldRatio"`
-}
-
-// Summary is the distribution of one figure.
-type Summary struct {
-	N   int     `json:"n"`
-	P50 float64 `json:"p50"`
-	P99 float64 `json:"p99"`
+// Machine is where it was measured.
+type Machine struct {
+	CPUs   int    `json:"cpus"`
+	CPU    string `json:"cpu"`
+	Kernel string `json:"kernel"`
+	// Load is the average load of the last minute before the run began: what others did is in the figures.
+	Load float64 `json:"load"`
 }
 
 func newReport(o options) *Report {
-	return &Report{Time: time.Now().UTC(), CPUs: runtime.NumCPU(), MemoryMB: o.memoryMB}
+	return &Report{Time: time.Now().UTC().Truncate(time.Second), Machine: machine(), Endpoint: o.against.url, MemoryMB: o.memoryMB}
 }
 
-func summarize(durations []time.Duration) Summary {
-	if len(durations) == 0 {
-		return Summary{}
+// machine says what /proc says; what it does not say stays empty.
+func machine() Machine {
+	m := Machine{CPUs: runtime.NumCPU()}
+	read := func(path string) string {
+		content, _ := os.ReadFile(path)
+		return strings.TrimSpace(string(content))
 	}
-	slices.Sort(durations)
-	at := func(q float64) float64 {
-		return float64(durations[int(q*float64(len(durations)-1))]) / float64(time.Millisecond)
+	m.Kernel = read("/proc/sys/kernel/osrelease")
+	_, _ = fmt.Sscan(read("/proc/loadavg"), &m.Load)
+	for line := range strings.Lines(read("/proc/cpuinfo")) {
+		if name, value, _ := strings.Cut(line, ":"); strings.TrimSpace(name) == "model name" {
+			m.CPU = strings.TrimSpace(value)
+			break
+		}
 	}
-	return Summary{N: len(durations), P50: at(0.5), P99: at(0.99)}
+	return m
 }
 
-// write prints the table and keeps the figures.
+// add takes a measure's rows. One that failed is a row, too, so that nobody takes its absence for success.
+func (r *Report) add(measure string, rows []Row, err error) {
+	if err != nil {
+		rows = append(rows, Row{Figure: measure, Failure: err.Error()})
+	}
+	for _, row := range rows {
+		row.Measure = measure
+		row.Met = row.Target != nil && row.Target.holds(&row)
+		r.Rows = append(r.Rows, row)
+	}
+}
+
+// markdown is the report to read.
+func (r *Report) markdown() string {
+	m := r.Machine
+	what := fmt.Sprintf("functions of %d MB, ", r.MemoryMB)
+	if r.Endpoint != "" {
+		what = r.Endpoint + ", "
+	}
+	text := fmt.Sprintf("%s: %d CPUs (%s), Linux %s, %sclient on the same machine, load before the run %.1f. p50 unless said.\n\n%s",
+		r.Time.Format("2006-01-02 15:04 UTC"), m.CPUs, m.CPU, m.Kernel, what, m.Load, table(r.Rows))
+	if len(r.Sandboxes) > 0 {
+		text += "\n" + sandboxTable(r.Sandboxes)
+	}
+	return text
+}
+
+// write prints the report and keeps it, as JSON at path and as markdown beside it.
 func (r *Report) write(w io.Writer, path string) error {
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		return err
@@ -69,19 +93,10 @@ func (r *Report) write(w io.Writer, path string) error {
 	if err := os.WriteFile(path, append(text, '\n'), 0o644); err != nil {
 		return err
 	}
-	table := "| runtime | bare start p50 / p99 | cold invoke p50 / p99 | cold / bare | warm invoke p50 / p99 | with a whole CPU |\n|---|---|---|---|---|---|\n"
-	for _, row := range r.Rows {
-		table += fmt.Sprintf("| %s | %.1f / %.1f | %.1f / %.1f | %.2f | %.3f / %.3f | %.3f / %.3f |\n", row.Runtime,
-			row.Bare.P50, row.Bare.P99, row.Cold.P50, row.Cold.P99, row.ColdRatio, row.Warm.P50, row.Warm.P99,
-			row.WarmWhole.P50, row.WarmWhole.P99)
-	}
-	if err := writeWire(w, r.Wire); err != nil {
+	beside := strings.TrimSuffix(path, filepath.Ext(path)) + ".md"
+	if err := os.WriteFile(beside, []byte(r.markdown()), 0o644); err != nil {
 		return err
 	}
-	if err := writeSandboxes(w, r.Sandboxes); err != nil {
-		return err
-	}
-	_, err = fmt.Fprintf(w, "Milliseconds, %d CPUs, %d MB, client on the same machine, signed requests.\n\n%s\nKept in %s.\n",
-		r.CPUs, r.MemoryMB, table, path)
+	_, err = fmt.Fprintf(w, "%s\nKept in %s and %s.\n", r.markdown(), path, beside)
 	return err
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -64,28 +63,27 @@ type sandboxDriver struct {
 	open  func(dir string) (sandbox.Driver, error)
 }
 
-// measureSandboxes makes a row for each driver.
-func measureSandboxes(ctx context.Context, w io.Writer, one, many int) ([]SandboxRow, error) {
+// measureSandboxes makes a row for each driver, in a table of their own.
+func measureSandboxes(ctx context.Context, b *bed) ([]Row, error) {
 	root, remove, err := sandboxRoot()
 	if err != nil {
 		return nil, err
 	}
 	defer remove()
-	var rows []SandboxRow
 	for _, d := range sandboxDrivers() {
 		driver, err := d.open(filepath.Join(filepath.Dir(root.Dir), strings.ReplaceAll(d.name, " ", "-")))
 		if err != nil {
-			fmt.Fprintf(w, "no figures of the %s driver: %v\n", d.name, err)
+			fmt.Fprintf(os.Stderr, " no figures of the %s driver: %v ...", d.name, err)
 			continue
 		}
-		row, err := measureDriver(ctx, driver, root, max(1, one/d.share), max(1, many/d.share))
+		row, err := measureDriver(ctx, driver, root, max(1, b.options.sandboxes/d.share), max(1, b.options.alive/d.share))
 		row.Driver = d.name
 		if err != nil {
 			return nil, fmt.Errorf("%s driver: %w", d.name, errors.Join(err, driver.Close()))
 		}
-		rows = append(rows, row)
+		b.report.Sandboxes = append(b.report.Sandboxes, row)
 	}
-	return rows, nil
+	return nil, nil
 }
 
 // measureDriver ends with the driver closed.
@@ -178,8 +176,6 @@ func startFirst(ctx context.Context, box sandbox.Sandbox) (time.Duration, error)
 	return took, nil
 }
 
-func milliseconds(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }
-
 // sandboxSpec is a sandbox as an environment of 128 MB begins: its share of the CPU comes with the end of Init.
 func sandboxSpec(root sandbox.Root, n int) sandbox.Spec {
 	return sandbox.Spec{
@@ -226,13 +222,12 @@ func availableKB() (int64, error) {
 	return 0, errors.New("/proc/meminfo has no MemAvailable")
 }
 
-func writeSandboxes(w io.Writer, rows []SandboxRow) error {
-	table := "| sandboxes | create p50 / p99 | first process p50 / p99 | destroy p50 / p99 | alive | to make them | the last hundred p50 / p99 | KiB each | of its control groups | teardown |\n" +
+func sandboxTable(rows []SandboxRow) string {
+	table := "| sandboxes (ms) | create p50 / p99 | first process p50 / p99 | destroy p50 / p99 | alive | to make them | the last hundred p50 / p99 | KiB each | of its control groups | teardown |\n" +
 		"|---|---|---|---|---|---|---|---|---|---|\n"
 	for _, r := range rows {
 		table += fmt.Sprintf("| %s | %.2f / %.2f | %.2f / %.2f | %.2f / %.2f | %d | %.0f | %.2f / %.2f | %d | %d | %.0f |\n", r.Driver,
 			r.Create.P50, r.Create.P99, r.First.P50, r.First.P99, r.Destroy.P50, r.Destroy.P99, r.Alive, r.AliveTime, r.AliveLast.P50, r.AliveLast.P99, r.AliveKB, r.ChargedKB, r.Teardown)
 	}
-	_, err := fmt.Fprintln(w, table)
-	return err
+	return table
 }

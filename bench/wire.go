@@ -4,23 +4,10 @@ import (
 	"bytes"
 	"context"
 	"fmt"
-	"io"
 	"os/exec"
 	"strconv"
 	"strings"
 )
-
-// WireRow is what decoding, authenticating and encoding one Invoke costs, without a network and without a function:
-// a Go benchmark of awsapi/server.
-type WireRow struct {
-	Name         string  `json:"name"`
-	Microseconds float64 `json:"microseconds"`
-	Allocations  int64   `json:"allocations"`
-	// Allocated counts bytes.
-	Allocated int64 `json:"allocated"`
-	// Within says that the limits were kept.
-	Within bool `json:"within"`
-}
 
 // wireLimits bound a benchmark; 0 means unbounded.
 type wireLimits struct {
@@ -35,8 +22,8 @@ var wireBenchmarks = map[string]wireLimits{
 	"BenchmarkInvokeLarge": {name: "6 MB Invoke", allocated: 6<<20 + 64<<10},
 }
 
-// measureWire runs the benchmarks.
-func measureWire(ctx context.Context) ([]WireRow, error) {
+// measureWire runs Go benchmarks of awsapi/server: what an Invoke costs without a network and without a function.
+func measureWire(ctx context.Context, _ *bed) ([]Row, error) {
 	cmd := exec.CommandContext(ctx, "go", "test", "-run", "^$", "-bench", "^BenchmarkInvoke", "-benchmem", "./awsapi/server")
 	var output, failure bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &output, &failure
@@ -47,8 +34,8 @@ func measureWire(ctx context.Context) ([]WireRow, error) {
 }
 
 // parseBenchmarks reads `go test -bench -benchmem`: a name with the number of CPUs, a count, and values with units.
-func parseBenchmarks(text string) ([]WireRow, error) {
-	var rows []WireRow
+func parseBenchmarks(text string) ([]Row, error) {
+	var rows []Row
 	for line := range strings.SplitSeq(text, "\n") {
 		fields := strings.Fields(line)
 		if len(fields) == 0 {
@@ -59,6 +46,10 @@ func parseBenchmarks(text string) ([]WireRow, error) {
 		if !ok || len(fields) < 4 {
 			continue
 		}
+		n, err := strconv.Atoi(fields[1])
+		if err != nil {
+			return nil, fmt.Errorf("benchmark %q: %w", line, err)
+		}
 		values := map[string]float64{}
 		for i := 2; i+1 < len(fields); i += 2 {
 			value, err := strconv.ParseFloat(fields[i], 64)
@@ -67,9 +58,7 @@ func parseBenchmarks(text string) ([]WireRow, error) {
 			}
 			values[fields[i+1]] = value
 		}
-		row := WireRow{Name: limits.name, Microseconds: values["ns/op"] / 1000, Allocations: int64(values["allocs/op"]), Allocated: int64(values["B/op"])}
-		row.Within = limits.hold(row)
-		rows = append(rows, row)
+		rows = append(rows, limits.row(n, values["ns/op"]/1000, int64(values["allocs/op"]), int64(values["B/op"])))
 	}
 	if len(rows) != len(wireBenchmarks) {
 		return nil, fmt.Errorf("%d of %d benchmarks of the wire ran:\n%s", len(rows), len(wireBenchmarks), text)
@@ -77,16 +66,16 @@ func parseBenchmarks(text string) ([]WireRow, error) {
 	return rows, nil
 }
 
-func (l wireLimits) hold(r WireRow) bool {
-	return (l.microseconds == 0 || r.Microseconds <= l.microseconds) &&
-		(l.allocations == 0 || r.Allocations <= l.allocations) && (l.allocated == 0 || r.Allocated <= l.allocated)
-}
-
-func writeWire(w io.Writer, rows []WireRow) error {
-	table := "| wire: decode, authenticate, encode | µs | allocations | bytes allocated | within limits |\n|---|---|---|---|---|\n"
-	for _, r := range rows {
-		table += fmt.Sprintf("| %s | %.1f | %d | %d | %t |\n", r.Name, r.Microseconds, r.Allocations, r.Allocated, r.Within)
+func (l wireLimits) row(n int, microseconds float64, allocations, allocated int64) Row {
+	r := Row{
+		Figure: "wire alone, " + l.name, Unit: "us", N: n, Value: microseconds, Target: &Target{Most: l.microseconds},
+		Detail: fmt.Sprintf("%d allocations, %d bytes", allocations, allocated),
 	}
-	_, err := fmt.Fprintf(w, "%s\n", table)
-	return err
+	if l.allocations != 0 && allocations > l.allocations {
+		r.Failure = fmt.Sprintf("more than %d allocations", l.allocations)
+	}
+	if l.allocated != 0 && allocated > l.allocated {
+		r.Failure = fmt.Sprintf("more than %d bytes allocated", l.allocated)
+	}
+	return r
 }

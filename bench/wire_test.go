@@ -21,9 +21,15 @@ func TestParseBenchmarks(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := []WireRow{
-		{Name: "small Invoke", Microseconds: 10.16, Allocations: 61, Allocated: 5166, Within: false},
-		{Name: "6 MB Invoke", Microseconds: 4750.824, Allocations: 40, Allocated: 6307105, Within: true},
+	want := []Row{
+		{
+			Figure: "wire alone, small Invoke", Unit: "us", N: 117061, Value: 10.16, Target: &Target{Most: 40},
+			Detail: "61 allocations, 5166 bytes", Failure: "more than 60 allocations",
+		},
+		{
+			Figure: "wire alone, 6 MB Invoke", Unit: "us", N: 242, Value: 4750.824, Target: &Target{},
+			Detail: "40 allocations, 6307105 bytes",
+		},
 	}
 	if d := cmp.Diff(want, rows); d != "" {
 		t.Errorf("(-want +got)\n%s", d)

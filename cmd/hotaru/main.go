@@ -21,6 +21,7 @@ type cli struct {
 	Env      envCommand      `cmd:"" help:"Print the shell variables that point AWS tools to this Hotaru."`
 	Doctor   doctorCommand   `cmd:"" help:"Say what isolates functions on this machine, what does not, and how to mend it."`
 	Logs     logsCommand     `cmd:"" help:"Print what a function has logged."`
+	Bench    benchCommand    `cmd:"" help:"Measure how fast a function answers, here or at any endpoint that speaks Lambda's Invoke."`
 	Runtimes runtimesCommand `cmd:"" help:"List Lambda's runtimes and which of them run on this machine."`
 	Version  versionCommand  `cmd:"" help:"Print the version."`
 }

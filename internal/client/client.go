@@ -241,9 +241,14 @@ type Runtime struct {
 	Installed   bool   `json:"installed"`
 }
 
-// Installed asks the binary for an installed runtime of each language, the newest.
+// Installed asks the server's binary for an installed runtime of each language, the newest.
 func (s *Server) Installed(ctx context.Context) (map[string]Runtime, error) {
-	out, err := exec.CommandContext(ctx, s.binary, "runtimes", "--json").Output()
+	return Installed(ctx, s.binary)
+}
+
+// Installed asks a binary for an installed runtime of each language, the newest.
+func Installed(ctx context.Context, binary string) (map[string]Runtime, error) {
+	out, err := exec.CommandContext(ctx, binary, "runtimes", "--json").Output()
 	if err != nil {
 		return nil, fmt.Errorf("client: hotaru runtimes: %w", err)
 	}

@@ -1,0 +1,110 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/service/lambda/types"
+
+	"hotaru/internal/load"
+)
+
+// environment is a function's variables, each NAME=value.
+func environment(variables []string) *types.Environment {
+	e := &types.Environment{Variables: map[string]string{}}
+	for _, variable := range variables {
+		name, value, _ := strings.Cut(variable, "=")
+		e.Variables[name] = value
+	}
+	return e
+}
+
+// measureCold invokes versions for the first time. A program of one's own has no zygote: its sandbox is ready, it is not
+// started.
+func measureCold(ctx context.Context, b *bed) (rows []Row, err error) {
+	for _, c := range []struct {
+		language language
+		target   Target
+	}{
+		{b.python, Target{Most: 5, MostP99: 15, Ratio: 0.3}},
+		{b.node, Target{Most: 5, MostP99: 15, Ratio: 0.3}},
+		{b.program, Target{Most: 10}},
+	} {
+		row, err := b.coldRow(ctx, c.language, "cold invoke, "+c.language.name, c.target, b.options.cold)
+		if err != nil {
+			return rows, fmt.Errorf("%s: %w", c.language.name, err)
+		}
+		rows = append(rows, row)
+	}
+	return rows, nil
+}
+
+// measureColdPath does the same with functions that no zygote can serve.
+func measureColdPath(ctx context.Context, b *bed) (rows []Row, err error) {
+	for _, l := range []language{b.python, b.node} {
+		figure := "cold invoke without a zygote, " + l.name
+		row, err := b.coldRow(ctx, l, figure, Target{Ratio: 1.3, Plus: 5}, b.options.coldPath, l.startVariable)
+		if err != nil {
+			return rows, fmt.Errorf("%s: %w", l.name, err)
+		}
+		row.Detail = "with " + l.startVariable
+		rows = append(rows, row)
+	}
+	return rows, nil
+}
+
+// coldRow measures cold invokes and bare starts in turn, so that both meet the same noise.
+func (b *bed) coldRow(ctx context.Context, l language, figure string, target Target, n int, variables ...string) (_ Row, err error) {
+	s, err := serve(ctx)
+	if err != nil {
+		return Row{}, err
+	}
+	defer func() { err = errors.Join(err, s.Stop()) }()
+	const name = "cold"
+	if err := s.create(ctx, l.function, name, b.options.memoryMB, variables...); err != nil {
+		return Row{}, err
+	}
+	connection, err := load.Dial(ctx, s.target(name, greeting))
+	if err != nil {
+		return Row{}, err
+	}
+	defer connection.Close()
+	// The first invoke of all makes what is kept from then on: the root of the runtime, the code, the first zygotes.
+	if _, err := connection.Invoke(ctx); err != nil {
+		return Row{}, err
+	}
+	var bare, cold []time.Duration
+	for i := range n {
+		took, err := startBare(ctx, l.bare, variables...)
+		if err != nil {
+			return Row{}, err
+		}
+		bare = append(bare, took)
+		if err := s.Renew(ctx, name, fmt.Sprint("cold start ", i)); err != nil {
+			return Row{}, err
+		}
+		ready, err := s.settle(ctx)
+		if err != nil {
+			return Row{}, err
+		}
+		if ready == 0 && len(variables) == 0 {
+			return Row{}, errors.New("no zygote is ready")
+		}
+		if err := pause(ctx, quiet); err != nil {
+			return Row{}, err
+		}
+		if took, err = connection.Invoke(ctx); err != nil {
+			return Row{}, err
+		}
+		cold = append(cold, took)
+	}
+	row := summarize(cold).row(figure, &target)
+	row.Baseline = summarize(bare).baseline(l.bare)
+	return row, nil
+}
+
+// quiet is how long nothing happens before a cold invoke: the environment of the version before is gone by then.
+const quiet = 50 * time.Millisecond
