@@ -82,14 +82,18 @@ func trustNode(t *testing.T, r *runtime.Runtime) {
 			"tls": trusted, "http2": ok, "fetch": ok, "in a module": trusted, "early": 0.0}
 	}
 	for how, want := range map[string]map[string]any{
-		"not at all":      all(unknown, unknown),
-		"as always":       all(200.0, true),
-		"without binding": all(200.0, true),
+		"not at all":           all(unknown, unknown),
+		"as always":            all(200.0, true),
+		"without binding":      all(200.0, true),
+		"without deprecations": all(200.0, true),
 	} {
 		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 		cmd := exec.CommandContext(ctx, r.Interpreter.Path, script, authority.Path(), address, how)
 		cmd.Env = []string{"BOOTSTRAP=" + bootstrapDir(t, r)}
-		if how == "as always" && r.Version == "24" {
+		if how == "without deprecations" {
+			cmd.Env = append(cmd.Env, "NODE_OPTIONS=--no-deprecation") // which makes process.noDeprecation read-only
+		}
+		if (how == "as always" || how == "without deprecations") && r.Version == "24" {
 			cmd.Env = append(cmd.Env, "NODE_EXTRA_CA_CERTS="+authority.Path()) // as in the program's own
 		}
 		cmd.Stderr = os.Stderr

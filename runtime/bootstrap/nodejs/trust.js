@@ -58,7 +58,8 @@ function adder(anchor, extra) {
 // which most functions never need. From version 24 on Node.js does not give it away any more.
 function secureContexts() {
   const quiet = process.noDeprecation;
-  process.noDeprecation = true; // the warning is not for the function, which cannot help it
+  // The warning is not for the function, which cannot help it. Where --no-deprecation says so already it is read-only.
+  if (!quiet) process.noDeprecation = true;
   try {
     const { prototype } = process.binding('crypto').SecureContext;
     return typeof prototype.addRootCerts === 'function' && typeof prototype.addCACert === 'function' ? prototype : null;
@@ -66,7 +67,7 @@ function secureContexts() {
     return null;
   } finally {
     if (quiet === undefined) delete process.noDeprecation;
-    else process.noDeprecation = quiet;
+    else if (!quiet) process.noDeprecation = quiet;
   }
 }
 
