@@ -206,10 +206,14 @@ func (s *state) makeSandbox(id string) error {
 	return nil
 }
 
-// makeTmp makes a directory for a sandbox's /tmp, which only the user inside may enter.
+// makeTmp makes a directory for a sandbox's /tmp, with its usual mode: outside nobody gets through the directory above.
 func (s *state) makeTmp(id string, user int) (string, error) {
 	dir := s.path("sandboxes", id, "tmp")
-	if err := os.Mkdir(dir, 0o700); err != nil {
+	err := os.Mkdir(dir, 0o700)
+	if err == nil {
+		err = os.Chmod(dir, os.ModeSticky|0o777) // whatever the umask
+	}
+	if err != nil {
 		return "", fmt.Errorf("sandbox: %w", err)
 	}
 	if err := os.Lchown(dir, user, user); err != nil {

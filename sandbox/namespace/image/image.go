@@ -106,13 +106,13 @@ type Image struct {
 }
 
 // Make makes an empty file system that takes at least so many bytes of files and at most some two percent more.
-// Its root belongs to the host's user and group owner, who alone may enter it. ErrFull refuses.
+// Its root belongs to the host's user and group owner and has /tmp's usual mode. ErrFull refuses.
 func (m *Maker) Make(ctx context.Context, bytes int64, owner int) (*Image, error) {
 	i, err := m.make(ctx, bytes)
 	if err != nil {
 		return nil, err
 	}
-	err = errors.Join(i.root.Chmod(0o700), i.root.Chown(owner, owner))
+	err = errors.Join(i.root.Chmod(os.ModeSticky|0o777), i.root.Chown(owner, owner))
 	if err == nil {
 		err = m.guard.admit(i)
 	}
