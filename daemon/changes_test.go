@@ -81,7 +81,7 @@ func TestChangesNeverMix(t *testing.T) {
 		}
 		late <- err
 	}()
-	h.waitLogged("/aws/lambda/f", "at work")
+	h.waitLogged("/aws/lambda/f", `"at work"`)
 
 	var callers sync.WaitGroup
 	stop := make(chan struct{})
@@ -139,12 +139,12 @@ func TestChangesNeverMix(t *testing.T) {
 	}
 }
 
-// waitLogged waits until a log group has a message with a text.
-func (h *harness) waitLogged(group, text string) {
+// waitLogged waits until a log group has a message that matches a filter pattern.
+func (h *harness) waitLogged(group, pattern string) {
 	h.t.Helper()
 	for deadline := time.Now().Add(20 * time.Second); time.Now().Before(deadline); <-time.After(5 * time.Millisecond) {
 		out, err := h.cloudwatch().FilterLogEvents(h.t.Context(), &cloudwatchlogs.FilterLogEventsInput{
-			LogGroupName: &group, FilterPattern: aws.String(`"` + text + `"`)})
+			LogGroupName: &group, FilterPattern: &pattern})
 		if err == nil && len(out.Events) > 0 { // the group comes with the first event
 			return
 		}
@@ -152,5 +152,5 @@ func (h *harness) waitLogged(group, text string) {
 			h.t.Fatal(err)
 		}
 	}
-	h.t.Fatalf("no %q in %s", text, group)
+	h.t.Fatalf("nothing of %s in %s", pattern, group)
 }

@@ -50,7 +50,7 @@ func TestReadme(t *testing.T) {
 	w.wantLast(blocks[1], `{"greeting": "Hello, firefly"}`)
 }
 
-// TestFunctionPages runs what the pages about layers, versions, concurrency and policies of functions tell to type.
+// TestFunctionPages runs what the pages about layers, versions, concurrency, policies and extensions of functions tell to type.
 func TestFunctionPages(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("isolation takes root")
@@ -85,6 +85,7 @@ func TestFunctionPages(t *testing.T) {
 		{"concurrency.md", "## Reserve executions for a function", `"ReservedConcurrentExecutions": 50`},
 		{"iam.md", "## Policies of functions", `user/alice`},
 		{"logs.md", "## Format and levels", `"ApplicationLogLevel": "WARN"`},
+		{"extensions.md", "## Add an extension to a function", `watcher: {"eventType":"INVOKE"`},
 	} {
 		blocks := shellBlocks(page(t, section.page), section.heading)
 		script := strings.ReplaceAll(strings.Join(blocks, ""), "my-function", "hello")
