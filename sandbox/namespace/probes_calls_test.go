@@ -62,6 +62,7 @@ func kernelFileProbes() []probe {
 	}
 	return append(all,
 		probe{"interrupt routing", `write("/proc/irq/default_smp_affinity")`, "errno EROFS"},
+		probe{"how full the disks of others are", `say(os.listdir("/proc/fs")); os.mkdir("/proc/fs/x")`, "[] errno EROFS"},
 		probe{"memory map of init", `read("/proc/1/maps")`, "errno ENOENT"},
 		probe{"autogroup of init", `say(os.path.exists("/proc/1/autogroup"))`, "False"})
 }

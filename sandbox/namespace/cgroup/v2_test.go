@@ -5,6 +5,7 @@ package cgroup
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -72,6 +73,21 @@ func TestV2Limits(t *testing.T) {
 		if got := f.get(t, dir, "cgroup.subtree_control"); !strings.HasPrefix(got, "+io") { // the last of them
 			t.Errorf("%s hands down %q", dir, got)
 		}
+	}
+	var pids, threads, all int
+	for path, into := range map[string]*int{
+		"/proc/sys/kernel/pid_max": &pids, "/proc/sys/kernel/threads-max": &threads, filepath.Join(f.root, "hotaru-test/pids.max"): &all,
+	} {
+		content, err := os.ReadFile(path)
+		if err == nil {
+			_, err = fmt.Sscan(string(content), into)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	if most := min(pids, threads); all < most/2 || all > most*3/4 {
+		t.Errorf("all groups may have %d processes of the host's %d", all, most)
 	}
 	g := create(t, p, Limits{MemoryBytes: 128 << 20, MilliCPU: 72, PIDs: 1032})
 	for file, want := range map[string]string{

@@ -46,9 +46,11 @@ var ProcHidden = [...]string{
 	"/proc/pagetypeinfo", "/proc/kpagecount", "/proc/kpageflags", "/proc/kpagecgroup", "/proc/modules",
 	"/proc/iomem", "/proc/ioports", "/proc/interrupts", "/proc/diskstats", "/proc/config.gz", "/proc/mtrr",
 	"/proc/cmdline", "/proc/partitions", "/proc/locks",
+	// ext4 says for every device how full it is: every neighbour's /tmp.
+	"/proc/fs",
 }
 
 // ProcReadOnly has what may be read and must not be written, even by a process that got hold of privilege.
 var ProcReadOnly = [...]string{
-	"/proc/sys", "/proc/bus", "/proc/fs", "/proc/irq", "/proc/acpi", "/proc/scsi", "/proc/driver", "/proc/tty",
+	"/proc/sys", "/proc/bus", "/proc/irq", "/proc/acpi", "/proc/scsi", "/proc/driver", "/proc/tty",
 }

@@ -84,6 +84,9 @@ func newProc() (int, error) {
 func hideProc() (string, syscall.Errno) {
 	for _, path := range furnish.ProcHidden {
 		err := unix.Mount("/dev/null", path, "", unix.MS_BIND, "")
+		if err == unix.ENOTDIR { // it is a directory: something empty hides it
+			err = unix.Mount("none", path, "tmpfs", unix.MS_RDONLY|unix.MS_NOSUID|unix.MS_NODEV|unix.MS_NOEXEC, "nr_inodes=1,mode=555")
+		}
 		if err != nil && err != unix.ENOENT {
 			return path, errnoOf(err)
 		}
