@@ -93,6 +93,28 @@ func TestFunctionPages(t *testing.T) {
 			t.Errorf("%s, %s: nothing with %s in\n%s", section.page, section.heading, section.shows, said)
 		}
 	}
+	t.Run("streaming", func(t *testing.T) {
+		require(t, "node", "curl")
+		if err := exec.CommandContext(t.Context(), "curl", "--aws-sigv4", "x", "--version").Run(); err != nil {
+			t.Skip("this curl signs nothing")
+		}
+		w.wantInOrder(strings.Join(shellBlocks(page(t, "streaming.md"), "## Stream from Node.js"), ""), "first ", "last", "InvokeComplete")
+	})
+}
+
+// wantInOrder wants a script to print words, one after the other.
+func (w *world) wantInOrder(script string, words ...string) {
+	w.t.Helper()
+	said := w.shell(script)
+	rest := said
+	for _, word := range words {
+		_, after, found := strings.Cut(rest, word)
+		if !found {
+			w.t.Errorf("no %q in its place in\n%s", word, said)
+			return
+		}
+		rest = after
+	}
 }
 
 // shell runs a script and returns what it prints.
