@@ -12,10 +12,11 @@ import (
 // another one made: a runtime asks for its next event within microseconds, unless it has work to do after its answer.
 const answeredPatience = 2 * time.Millisecond
 
-// memoryPatience is how long Acquire waits for memory.
+// memoryPatience is how long Acquire waits for memory. Where there is memory it waits for its turn, however long that takes.
 const memoryPatience = time.Second
 
-// Caller is whoever acquires an environment. It is told of a wait for memory, so that the wait takes nothing from others.
+// Caller is whoever acquires an environment. It is told of a wait for its turn or for memory, so that the wait takes
+// nothing from others.
 type Caller interface {
 	// Park says that such a wait begins.
 	Park()
@@ -129,29 +130,33 @@ func (p *Pool) leave(w *waiter) (g grant, granted bool) {
 
 // await waits for what a waiter is granted.
 func (p *Pool) await(ctx context.Context, v *function.Version, w *waiter, caller Caller) (*environment.Environment, error) {
-	var soon, tooLong <-chan time.Time
-	patience := time.NewTimer(memoryPatience)
-	defer patience.Stop()
-	var lacking <-chan struct{}
-	if w.wants {
-		lacking = p.want(w)
-	} else {
+	if !w.wants {
 		timer := time.NewTimer(answeredPatience)
 		defer timer.Stop()
-		soon = timer.C
+		select {
+		case g := <-w.granted:
+			return p.use(ctx, v, w, g, nil)
+		case <-timer.C:
+		}
 	}
-	refusal, parked := error(nil), false
+	lacking := p.want(w)
+	select {
+	case g := <-w.granted:
+		return p.use(ctx, v, w, g, nil)
+	default:
+	}
+	caller.Park()
+	patience := time.NewTimer(memoryPatience)
+	defer patience.Stop()
+	var tooLong <-chan time.Time
+	refusal := error(nil)
 	for refusal == nil {
 		select {
 		case g := <-w.granted:
-			return p.use(ctx, v, w, g, caller, parked)
-		case <-soon:
-			soon, lacking = nil, p.want(w)
+			return p.use(ctx, v, w, g, caller)
 		case <-lacking:
-			lacking, parked = nil, true
-			caller.Park()
+			lacking, tooLong = nil, patience.C
 			patience.Reset(memoryPatience)
-			tooLong = patience.C
 		case <-tooLong:
 			refusal = ErrFull
 		case <-ctx.Done():
@@ -159,18 +164,18 @@ func (p *Pool) await(ctx context.Context, v *function.Version, w *waiter, caller
 		}
 	}
 	if g, granted := p.leave(w); granted {
-		return p.use(ctx, v, w, g, caller, parked)
+		return p.use(ctx, v, w, g, caller)
 	}
 	return nil, refusal
 }
 
-// use makes of a grant what the waiter came for.
-func (p *Pool) use(ctx context.Context, v *function.Version, w *waiter, g grant, caller Caller, parked bool) (*environment.Environment, error) {
+// use makes of a grant what the waiter came for. parked is the caller if it has been parked.
+func (p *Pool) use(ctx context.Context, v *function.Version, w *waiter, g grant, parked Caller) (*environment.Environment, error) {
 	if g.err != nil {
 		return nil, g.err
 	}
-	if parked {
-		if err := caller.Unpark(); err != nil {
+	if parked != nil {
+		if err := parked.Unpark(); err != nil {
 			p.decline(w.line, g)
 			return nil, err
 		}
