@@ -7,7 +7,7 @@ import (
 
 // Budget is the memory of one machine that environments and blanks may use together. What is taken of it is what they
 // are expected to use, not what they may use at most: a function of 10,240 MB that idles uses 30. Because expectations
-// can be wrong, the budget also asks the machine what is left (docs/adr/0011-memory-by-expectation.md).
+// can be wrong, the budget also asks the machine what is left (docs/adr/0010-memory-by-expectation.md).
 // A nil Budget has no end. It is safe for concurrent use; its lock is the innermost.
 type Budget struct {
 	limit int64
