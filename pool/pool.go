@@ -55,9 +55,9 @@ type Options struct {
 	Logger *slog.Logger
 }
 
-// DefaultMakings is four for each CPU: making one is work for the kernel, much of which is waiting. More would only wait
-// for each other: a burst is served in turn, as fast as the machine can.
-func DefaultMakings() int { return 4 * runtime.GOMAXPROCS(0) }
+// DefaultMakings is two for each CPU: making one is work for the kernel, some of which is waiting. With more of them each
+// takes more of the CPUs (docs/performance.md), and a burst is served later.
+func DefaultMakings() int { return 2 * runtime.GOMAXPROCS(0) }
 
 // Pool is safe for concurrent use. Lock order: mu, then a Stock's, then a Budget's. mu is never held while an environment
 // is made or closed.
