@@ -50,7 +50,7 @@ func measureColdPath(ctx context.Context, b *bed) (rows []Row, err error) {
 		if err != nil {
 			return rows, fmt.Errorf("%s: %w", l.name, err)
 		}
-		row.Detail = "with " + l.startVariable
+		row.Detail = "with " + l.startVariable + "; " + row.Detail
 		rows = append(rows, row)
 	}
 	return rows, nil
@@ -103,7 +103,27 @@ func (b *bed) coldRow(ctx context.Context, l language, figure string, target Tar
 	}
 	row := summarize(cold).row(figure, &target)
 	row.Baseline = summarize(bare).baseline(l.bare)
-	return row, nil
+	gauges, err := s.gauges(ctx)
+	row.Detail = coldParts(gauges)
+	return row, err
+}
+
+// coldParts says what of a cold invoke the daemon's own metrics know: code attached to the sandbox, and Init.
+func coldParts(metrics map[string]float64) string {
+	mean := func(name, labels string) string {
+		var sum, count float64
+		for key, value := range metrics {
+			if strings.HasPrefix(key, name+"_sum{"+labels) {
+				sum += value
+			}
+			if strings.HasPrefix(key, name+"_count{"+labels) {
+				count += value
+			}
+		}
+		return figure(1000*sum/max(count, 1), "ms")
+	}
+	return fmt.Sprintf("of it, on average, %s attaching code and %s Init",
+		mean("hotaru_sandbox_operation_seconds", `operation="attach"`), mean("aws_lambda_init_duration_seconds", ""))
 }
 
 // quiet is how long nothing happens before a cold invoke: the environment of the version before is gone by then.
