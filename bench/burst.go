@@ -1,12 +1,10 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"os/exec"
 	"slices"
 	"sync"
 	"time"
@@ -110,11 +108,7 @@ func bareAtOnce(ctx context.Context, command []string, n int) (time.Duration, er
 
 // burstRow is in milliseconds from the first event's leaving to the last handler's beginning.
 func (b *bed) burstRow(ctx context.Context, l language, n, memoryMB int, sleep time.Duration) (_ Row, err error) {
-	flags, err := prewarm(ctx, l.function.Runtime, memoryMB)
-	if err != nil {
-		return Row{}, err
-	}
-	s, err := serve(ctx, flags...)
+	s, err := serve(ctx, fmt.Sprintf("--prewarm=%s:%d=%d", l.function.Runtime, memoryMB, burstZygotes))
 	if err != nil {
 		return Row{}, err
 	}
@@ -128,15 +122,6 @@ func (b *bed) burstRow(ctx context.Context, l language, n, memoryMB int, sleep t
 		return Row{}, err
 	}
 	return crowd.row(fmt.Sprintf("burst: %d first invokes at once, %s", n, l.name), zygotes), nil
-}
-
-// prewarm are the flags for burstZygotes, where the binary has such flags.
-func prewarm(ctx context.Context, runtime string, memoryMB int) ([]string, error) {
-	help, err := exec.CommandContext(ctx, binary, "serve", "--help").Output()
-	if err != nil || !bytes.Contains(help, []byte("--prewarm")) {
-		return nil, err
-	}
-	return []string{fmt.Sprintf("--prewarm=%s:%d=%d", runtime, memoryMB, burstZygotes)}, nil
 }
 
 // prepare has a function of the same kind run, so that there are zygotes, and says how many.

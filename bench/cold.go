@@ -104,12 +104,13 @@ func (b *bed) coldRow(ctx context.Context, l language, figure string, target Tar
 	row := summarize(cold).row(figure, &target)
 	row.Baseline = summarize(bare).baseline(l.bare)
 	gauges, err := s.gauges(ctx)
-	row.Detail = coldParts(gauges)
+	row.Detail = coldParts(gauges, len(variables) == 0)
 	return row, err
 }
 
-// coldParts says what of a cold invoke the daemon's own metrics know: code attached to the sandbox, and Init.
-func coldParts(metrics map[string]float64) string {
+// coldParts says what of a cold invoke the daemon's own metrics know: Init, and how the sandbox came to be there, which
+// is when it is made and started unless it was ready for the code.
+func coldParts(metrics map[string]float64, ready bool) string {
 	mean := func(name, labels string) string {
 		var sum, count float64
 		for key, value := range metrics {
@@ -122,8 +123,13 @@ func coldParts(metrics map[string]float64) string {
 		}
 		return figure(1000*sum/max(count, 1), "ms")
 	}
-	return fmt.Sprintf("of it, on average, %s attaching code and %s Init",
-		mean("hotaru_sandbox_operation_seconds", `operation="attach"`), mean("aws_lambda_init_duration_seconds", ""))
+	operation := func(name string) string { return mean("hotaru_sandbox_operation_seconds", `operation="`+name+`"`) }
+	initialized := mean("aws_lambda_init_duration_seconds", "")
+	if ready {
+		return fmt.Sprintf("of it, on average, %s attaching code and %s Init", operation("attach"), initialized)
+	}
+	return fmt.Sprintf("of it, on average, %s making the sandbox, %s starting a process in it and %s Init",
+		operation("create"), operation("start"), initialized)
 }
 
 // quiet is how long nothing happens before a cold invoke: the environment of the version before is gone by then.

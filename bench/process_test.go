@@ -79,17 +79,20 @@ func TestParseMetrics(t *testing.T) {
 }
 
 func TestColdParts(t *testing.T) {
-	const want = "of it, on average, 0.5 ms attaching code and 2 ms Init"
-	got := coldParts(map[string]float64{
+	metrics := map[string]float64{
 		`hotaru_sandbox_operation_seconds_sum{operation="attach"}`: 0.002, `hotaru_sandbox_operation_seconds_count{operation="attach"}`: 4,
 		`hotaru_sandbox_operation_seconds_sum{operation="create"}`: 7, `hotaru_sandbox_operation_seconds_count{operation="create"}`: 1,
 		`aws_lambda_init_duration_seconds_sum{function="a"}`: 0.001, `aws_lambda_init_duration_seconds_count{function="a"}`: 1,
 		`aws_lambda_init_duration_seconds_sum{function="b"}`: 0.003, `aws_lambda_init_duration_seconds_count{function="b"}`: 1,
-	})
-	if got != want {
+	}
+	if got, want := coldParts(metrics, true), "of it, on average, 0.5 ms attaching code and 2 ms Init"; got != want {
 		t.Errorf("%s, want %s", got, want)
 	}
-	if got := coldParts(nil); got != "of it, on average, 0 ms attaching code and 0 ms Init" {
+	want := "of it, on average, 7000 ms making the sandbox, 0 ms starting a process in it and 2 ms Init"
+	if got := coldParts(metrics, false); got != want {
+		t.Errorf("%s, want %s", got, want)
+	}
+	if got := coldParts(nil, true); got != "of it, on average, 0 ms attaching code and 0 ms Init" {
 		t.Errorf("nothing measured: %s", got)
 	}
 }
