@@ -124,7 +124,7 @@ func (e *Environment) reportRecord(o *Outcome, fail *failure) telemetry.Report {
 	r := telemetry.Report{
 		RequestID: t.in.RequestID, Tracing: telemetry.TracingOf(t.in.TraceID),
 		Metrics: telemetry.ReportMetrics{
-			Duration: telemetry.In(o.Duration), BilledDuration: billed(o), MemorySizeMB: int64(e.cfg.Version.MemoryMB),
+			Duration: telemetry.In(o.Duration), BilledDuration: billed(o, e.cfg.Version.Timeout()), MemorySizeMB: int64(e.cfg.Version.MemoryMB),
 			MaxMemoryUsedMB: o.MaxMemoryMB, InitDuration: telemetry.In(o.InitDuration),
 		},
 	}
@@ -137,7 +137,8 @@ func (e *Environment) reportRecord(o *Outcome, fail *failure) telemetry.Report {
 	return r
 }
 
-// billed is an invocation's duration and Init's, rounded up to whole milliseconds.
-func billed(o *Outcome) int64 {
-	return int64((o.Duration + o.InitDuration + time.Millisecond - 1) / time.Millisecond)
+// billed is an invocation's duration and Init's, rounded up to whole milliseconds. What it takes to notice that a
+// function has used up its timeout is not billed.
+func billed(o *Outcome, timeout time.Duration) int64 {
+	return int64((min(o.Duration, timeout) + o.InitDuration + time.Millisecond - 1) / time.Millisecond)
 }
