@@ -1,6 +1,6 @@
 // Command pressure measures what many environments at once do to a Hotaru, through its signed public API: a burst of
-// first invokes, the cost of idle environments, and two functions that share too little memory, one of them greedy. It
-// prints one JSON object per measurement. It is a client like any other.
+// first invokes, the cost of idle environments and of many functions, and two functions that share too little memory,
+// one of them greedy. It prints one JSON object per measurement. It is a client like any other.
 package main
 
 import (
@@ -27,6 +27,8 @@ type options struct {
 	burst int
 	// idle is how many environments are left idle.
 	idle int
+	// functions is how many there are in the end.
+	functions int
 	// shared is how many MiB of memory the two functions share, greedy and modest how many clients each has.
 	shared, greedy, modest int
 	memoryMB               int
@@ -39,6 +41,7 @@ func main() {
 	flag.StringVar(&o.language, "language", "python", "python or nodejs")
 	flag.IntVar(&o.burst, "burst", 0, "first invokes at once, each of which sleeps for 3 s")
 	flag.IntVar(&o.idle, "idle", 0, "environments that are left idle")
+	flag.IntVar(&o.functions, "functions", 0, "functions to create, beside which one is invoked for the first time")
 	flag.IntVar(&o.shared, "shared", 0, "MiB of memory budget that two functions share")
 	flag.IntVar(&o.greedy, "greedy", 1980, "clients of the greedy function")
 	flag.IntVar(&o.modest, "modest", 20, "clients of the modest function")
@@ -65,6 +68,7 @@ func run(ctx context.Context, o options, flags []string) error {
 	}{
 		{o.burst > 0, (*bench).burst, nil},
 		{o.idle > 0, (*bench).idle, nil},
+		{o.functions > 0, (*bench).grow, nil},
 		{o.shared > 0, (*bench).share, []string{"--memory-budget", fmt.Sprint(o.shared)}},
 	} {
 		if !m.wanted {
