@@ -87,8 +87,8 @@ func (c *Catalog) inBase(ctx context.Context, base *Base, info Info) (*Interpret
 	for _, name := range programs(info.Language, info.Version) {
 		for _, dir := range insideDirs {
 			out, err := c.inside(ctx, base, path.Join(dir, name), probeArgs(info.Language), "")
-			if errors.Is(err, sandbox.ErrNotFound) {
-				continue
+			if failed := (*programError)(nil); errors.Is(err, sandbox.ErrNotFound) || errors.As(err, &failed) {
+				continue // no interpreter
 			}
 			if err != nil {
 				return nil, err

@@ -10,6 +10,7 @@ import (
 	"path"
 	"slices"
 	"strings"
+	"syscall"
 	"time"
 
 	"hotaru/sandbox"
@@ -23,8 +24,27 @@ const (
 	maxOutput     = 4 << 20
 )
 
+// programError is how a base image's program failed.
+type programError struct {
+	program string
+	status  sandbox.ExitStatus
+	// said is the end of what it printed on standard error.
+	said []byte
+}
+
+func (e *programError) Error() string {
+	how := fmt.Sprintf("exit status %d", e.status.Code)
+	if e.status.Signal != 0 {
+		how = e.status.Signal.String()
+	}
+	return fmt.Sprintf("%s of the image ends with %s: %s", e.program, how, e.said)
+}
+
+// maxSaid is how much of a failure's words is kept.
+const maxSaid = 1 << 10
+
 // inside runs a program of a base image in a sandbox, because an image is a stranger's, and returns what it prints.
-// files, unless it is empty, is shown at /opt. A program that fails has printed nothing.
+// files, unless it is empty, is shown at /opt. A program that fails is a *programError.
 func (c *Catalog) inside(ctx context.Context, base *Base, program string, args []string, files string) (out []byte, err error) {
 	ctx, cancel := context.WithTimeout(ctx, insideTimeout)
 	defer cancel()
@@ -37,22 +57,29 @@ func (c *Catalog) inside(ctx context.Context, base *Base, program string, args [
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, box.Destroy(context.WithoutCancel(ctx))) }()
-	r, w, err := os.Pipe()
+	r, w, err := printed()
 	if err != nil {
-		return nil, fmt.Errorf("runtime: %w", err)
+		return nil, err
 	}
 	defer r.Close()
+	said, complaint, err := printed()
+	if err != nil {
+		return nil, errors.Join(err, w.Close())
+	}
+	defer said.Close()
 	process, err := box.Start(ctx, sandbox.Command{
-		Path: program, Args: append([]string{program}, args...), Env: base.lookEnv(program), Stdout: w,
+		Path: program, Args: append([]string{program}, args...), Env: base.lookEnv(program), Stdout: w, Stderr: complaint,
 	})
-	if err := errors.Join(err, w.Close()); err != nil {
+	if err := errors.Join(err, w.Close(), complaint.Close()); err != nil {
 		return nil, err
 	}
 	if deadline, ok := ctx.Deadline(); ok {
-		if err := r.SetReadDeadline(deadline); err != nil {
+		if err := errors.Join(r.SetReadDeadline(deadline), said.SetReadDeadline(deadline)); err != nil {
 			return nil, fmt.Errorf("runtime: %w", err)
 		}
 	}
+	words := make(chan []byte, 1)
+	go func() { words <- lastOf(said) }()
 	out, err = io.ReadAll(io.LimitReader(r, maxOutput))
 	if err != nil {
 		return nil, fmt.Errorf("runtime: %s of the image: %w", program, err)
@@ -63,9 +90,41 @@ func (c *Catalog) inside(ctx context.Context, base *Base, program string, args [
 		return nil, ctx.Err()
 	}
 	if status := process.Status(); status != (sandbox.ExitStatus{}) {
-		return nil, nil
+		return nil, &programError{program, status, <-words}
 	}
 	return out, nil
+}
+
+// printed is a pipe for what a program prints. Its write end blocks: that mode belongs to the open file, and a program
+// that finds the pipe full for a moment would fail.
+func printed() (r, w *os.File, err error) {
+	if r, w, err = os.Pipe(); err != nil {
+		return nil, nil, fmt.Errorf("runtime: %w", err)
+	}
+	raw, err := w.SyscallConn()
+	if err == nil {
+		refused := raw.Control(func(fd uintptr) { err = syscall.SetNonblock(int(fd), false) })
+		err = errors.Join(err, refused)
+	}
+	if err != nil {
+		return nil, nil, errors.Join(fmt.Errorf("runtime: %w", err), r.Close(), w.Close())
+	}
+	return r, w, nil
+}
+
+// lastOf reads to the end, or as long as there is time, and keeps the last maxSaid bytes.
+func lastOf(r io.Reader) []byte {
+	var kept []byte
+	buffer := make([]byte, maxSaid)
+	for {
+		n, err := r.Read(buffer)
+		if kept = append(kept, buffer[:n]...); len(kept) > maxSaid {
+			kept = kept[len(kept)-maxSaid:]
+		}
+		if err != nil {
+			return kept
+		}
+	}
 }
 
 // lookEnv is the image's own environment, with which its programs find their libraries. An image that says nothing of
