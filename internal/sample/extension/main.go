@@ -108,9 +108,15 @@ func subscribe(id, schema string, tcp bool, heard chan<- record) {
 	if schema < "2022" {
 		path = "2020-08-15/logs"
 	}
-	call(http.MethodPut, path, fmt.Appendf(nil,
+	status, answer := ask(http.MethodPut, path, fmt.Appendf(nil,
 		`{"schemaVersion":%q,"types":["platform"],"buffering":{"maxItems":1000,"maxBytes":262144,"timeoutMs":25},"destination":%s}`,
 		schema, destination), id)
+	// A runtime that ends at once ends Init, and with it the time to subscribe. Its extensions still hear of the end.
+	if status == http.StatusForbidden {
+		fmt.Printf("extension: too late to subscribe: %s\n", answer)
+		return
+	}
+	checkStatus(path, status, answer)
 }
 
 func serveTCP(listener net.Listener, heard chan<- record) {
@@ -135,19 +141,28 @@ func take(body io.Reader, heard chan<- record) {
 	}
 }
 
-// call asks the Extensions API or the Telemetry API.
+// call asks the Extensions API or the Telemetry API, which must answer.
 func call(method, path string, body []byte, id string) []byte {
+	status, answer := ask(method, path, body, id)
+	checkStatus(path, status, answer)
+	return answer
+}
+
+func ask(method, path string, body []byte, id string) (status int, answer []byte) {
 	request, err := http.NewRequest(method, "http://"+os.Getenv("AWS_LAMBDA_RUNTIME_API")+"/"+path, bytes.NewReader(body))
 	check(err)
 	request.Header.Set("Lambda-Extension-Identifier", id)
 	response := send(request)
 	defer response.Body.Close()
-	answer, err := io.ReadAll(response.Body)
+	answer, err = io.ReadAll(response.Body)
 	check(err)
-	if response.StatusCode != http.StatusOK {
-		check(fmt.Errorf("%s: %s: %s", path, response.Status, answer))
+	return response.StatusCode, answer
+}
+
+func checkStatus(path string, status int, answer []byte) {
+	if status != http.StatusOK {
+		check(fmt.Errorf("%s: status %d: %s", path, status, answer))
 	}
-	return answer
 }
 
 func check(err error) {
