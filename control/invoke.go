@@ -29,21 +29,31 @@ func (l *Lambda) Invoke(ctx context.Context, in *lambda.InvocationRequest) (*lam
 	if err != nil {
 		return nil, err
 	}
-	if value(in.InvocationType) == "DryRun" {
-		if _, err := l.Functions.Serving(ctx, t.id, t.qualifier); err != nil {
-			return nil, err
-		}
+	result, err := l.run(ctx, t, request, in.InvocationType)
+	if err != nil {
+		return nil, err
+	}
+	if result == nil {
 		return &lambda.InvocationResponse{StatusCode: ptr(int32(204))}, nil
+	}
+	return &lambda.InvocationResponse{
+		StatusCode: ptr(int32(200)), ExecutedVersion: ptr(result.Version.Version),
+		FunctionError: some(result.FunctionError), Payload: result.Payload, LogResult: logResult(request, result),
+	}, nil
+}
+
+// run invokes. A DryRun, which only asks whether that could be done, has no result.
+func (l *Lambda) run(ctx context.Context, t target, request *invoke.Request, invocationType *string) (*invoke.Result, error) {
+	if value(invocationType) == "DryRun" {
+		_, err := l.Functions.Serving(ctx, t.id, t.qualifier)
+		return nil, err
 	}
 	result, err := l.Invoker.Invoke(ctx, request)
 	if err != nil {
 		return nil, err
 	}
 	t.call.AnswerTraceID = result.TraceID
-	return &lambda.InvocationResponse{
-		StatusCode: ptr(int32(200)), ExecutedVersion: ptr(result.Version.Version),
-		FunctionError: some(result.FunctionError), Payload: result.Payload, LogResult: logResult(request, result),
-	}, nil
+	return result, nil
 }
 
 // newInvocation checks what all ways to invoke have in common.

@@ -25,18 +25,14 @@ func (l *Lambda) InvokeWithResponseStream(ctx context.Context,
 	if err != nil {
 		return nil, err
 	}
-	if value(in.InvocationType) == "DryRun" {
-		if _, err := l.Functions.Serving(ctx, t.id, t.qualifier); err != nil {
-			return nil, err
-		}
-		return &lambda.InvokeWithResponseStreamResponse{StatusCode: ptr(int32(204))}, nil
-	}
 	request.Streams = true
-	result, err := l.Invoker.Invoke(ctx, request)
+	result, err := l.run(ctx, t, request, in.InvocationType)
 	if err != nil {
 		return nil, err
 	}
-	t.call.AnswerTraceID = result.TraceID
+	if result == nil {
+		return &lambda.InvokeWithResponseStreamResponse{StatusCode: ptr(int32(204))}, nil
+	}
 	out := &lambda.InvokeWithResponseStreamResponse{
 		StatusCode: ptr(int32(200)), ExecutedVersion: ptr(result.Version.Version),
 		EventStream: wholeResponse(request, result),

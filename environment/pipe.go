@@ -9,6 +9,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"hotaru/runtimeapi/telemetry"
+	"hotaru/sandbox"
 )
 
 // maxLine bounds a line without an end: longer ones are cut into records, as CloudWatch Logs does at 256 KB.
@@ -31,19 +32,14 @@ type pipe struct {
 	buffer  []byte
 }
 
-// newPipe opens a pipe. The write end is in blocking mode, because that mode belongs to the open file and
-// so to every process that prints into it.
+// newPipe opens a pipe.
 func newPipe(out *output, kind telemetry.Type) (*pipe, error) {
-	var fds [2]int
-	if err := unix.Pipe2(fds[:], unix.O_CLOEXEC); err != nil {
+	readEnd, writeEnd, err := sandbox.OutputPipe()
+	if err != nil {
 		return nil, err
 	}
-	if err := unix.SetNonblock(fds[0], true); err != nil {
-		return nil, errors.Join(err, unix.Close(fds[0]), unix.Close(fds[1]))
-	}
 	p := &pipe{
-		out: out, kind: kind, done: make(chan struct{}), buffer: make([]byte, 16<<10),
-		readEnd: os.NewFile(uintptr(fds[0]), "log pipe"), writeEnd: os.NewFile(uintptr(fds[1]), "log pipe"),
+		out: out, kind: kind, done: make(chan struct{}), buffer: make([]byte, 16<<10), readEnd: readEnd, writeEnd: writeEnd,
 	}
 	raw, err := p.readEnd.SyscallConn()
 	if err != nil {

@@ -6,11 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"path"
 	"slices"
 	"strings"
-	"syscall"
 	"time"
 
 	"hotaru/sandbox"
@@ -57,12 +55,12 @@ func (c *Catalog) inside(ctx context.Context, base *Base, program string, args [
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, box.Destroy(context.WithoutCancel(ctx))) }()
-	r, w, err := printed()
+	r, w, err := sandbox.OutputPipe()
 	if err != nil {
 		return nil, err
 	}
 	defer r.Close()
-	said, complaint, err := printed()
+	said, complaint, err := sandbox.OutputPipe()
 	if err != nil {
 		return nil, errors.Join(err, w.Close())
 	}
@@ -93,23 +91,6 @@ func (c *Catalog) inside(ctx context.Context, base *Base, program string, args [
 		return nil, &programError{program, status, <-words}
 	}
 	return out, nil
-}
-
-// printed is a pipe for what a program prints. Its write end blocks: that mode belongs to the open file, and a program
-// that finds the pipe full for a moment would fail.
-func printed() (r, w *os.File, err error) {
-	if r, w, err = os.Pipe(); err != nil {
-		return nil, nil, fmt.Errorf("runtime: %w", err)
-	}
-	raw, err := w.SyscallConn()
-	if err == nil {
-		refused := raw.Control(func(fd uintptr) { err = syscall.SetNonblock(int(fd), false) })
-		err = errors.Join(err, refused)
-	}
-	if err != nil {
-		return nil, nil, errors.Join(fmt.Errorf("runtime: %w", err), r.Close(), w.Close())
-	}
-	return r, w, nil
 }
 
 // lastOf reads to the end, or as long as there is time, and keeps the last maxSaid bytes.
