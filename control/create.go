@@ -47,6 +47,9 @@ func (l *Lambda) CreateFunction(ctx context.Context, in *lambda.CreateFunctionRe
 	if err != nil {
 		return nil, err
 	}
+	if in.TenancyConfig != nil {
+		v.Tenancy = value(in.TenancyConfig.TenantIsolationMode)
+	}
 	if err := l.checkRole(ctx, t.call, v.Role); err != nil {
 		return nil, err
 	}
@@ -95,8 +98,6 @@ func refuseNotBuilt(in *lambda.CreateFunctionRequest) error {
 		return notBuilt("CodeSigningConfigArn")
 	case in.ImageConfig != nil:
 		return notBuilt("ImageConfig")
-	case in.TenancyConfig != nil:
-		return notBuilt("TenancyConfig")
 	case in.CapacityProviderConfig != nil:
 		return notBuilt("CapacityProviderConfig")
 	case in.DurableConfig != nil:

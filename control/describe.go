@@ -52,6 +52,9 @@ func (l *Lambda) summarize(v *function.Version, qualifier string) *lambda.Functi
 	for _, layer := range v.Layers {
 		c.Layers = append(c.Layers, lambda.Layer{Arn: ptr(layer.ARN), CodeSize: ptr(layer.Code.Size)})
 	}
+	if v.Tenancy != "" {
+		c.TenancyConfig = &lambda.TenancyConfig{TenantIsolationMode: ptr(v.Tenancy)}
+	}
 	if v.Environment != nil {
 		c.Environment = &lambda.EnvironmentResponse{Variables: v.Environment}
 	}

@@ -45,7 +45,10 @@ func (l *Lambda) Invoke(ctx context.Context, in *lambda.InvocationRequest) (*lam
 // run invokes. A DryRun, which only asks whether that could be done, has no result.
 func (l *Lambda) run(ctx context.Context, t target, request *invoke.Request, invocationType *string) (*invoke.Result, error) {
 	if value(invocationType) == "DryRun" {
-		_, err := l.Functions.Serving(ctx, t.id, t.qualifier)
+		v, err := l.Functions.Serving(ctx, t.id, t.qualifier)
+		if err == nil {
+			err = v.CheckTenant(request.TenantID)
+		}
 		return nil, err
 	}
 	result, err := l.Invoker.Invoke(ctx, request)
@@ -58,10 +61,6 @@ func (l *Lambda) run(ctx context.Context, t target, request *invoke.Request, inv
 
 // newInvocation checks what all ways to invoke have in common.
 func newInvocation(t target, payload []byte, clientContext, tenantID, logType *string) (*invoke.Request, error) {
-	if tenantID != nil {
-		return nil, invalid("The invoked function is not enabled with tenancy configuration. Remove the tenant ID from " +
-			"your request and try again.")
-	}
 	if err := checkPayload(payload); err != nil {
 		return nil, err
 	}
@@ -75,7 +74,7 @@ func newInvocation(t target, payload []byte, clientContext, tenantID, logType *s
 	return &invoke.Request{
 		ID: t.id, Qualifier: t.qualifier,
 		Invocation: invoke.Invocation{
-			RequestID: t.call.RequestID, TraceID: t.call.TraceID, ClientContext: decoded,
+			RequestID: t.call.RequestID, TraceID: t.call.TraceID, ClientContext: decoded, TenantID: value(tenantID),
 			Payload: payload, Tail: value(logType) == "Tail",
 		},
 	}, nil

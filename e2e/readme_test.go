@@ -85,6 +85,7 @@ func TestFunctionPages(t *testing.T) {
 		{"concurrency.md", "## Reserve executions for a function", `"ReservedConcurrentExecutions": 50`},
 		{"iam.md", "## Policies of functions", `user/alice`},
 		{"logs.md", "## Format and levels", `"ApplicationLogLevel": "WARN"`},
+		{"tenants.md", "# Tenants", `Hello, blue`},
 		{"extensions.md", "## Add an extension to a function", `watcher: {"eventType":"INVOKE"`},
 	} {
 		blocks := shellBlocks(page(t, section.page), section.heading)

@@ -68,7 +68,7 @@ func (e *Environment) sayStart() {
 	in := &e.turn.in
 	var record telemetry.Record
 	if e.turn.wanted {
-		record = telemetry.Start{RequestID: in.RequestID, Version: e.cfg.Version.Version, Tracing: telemetry.TracingOf(in.TraceID)}
+		record = telemetry.Start{RequestID: in.RequestID, Version: e.cfg.Version.Version, TenantID: in.TenantID, Tracing: telemetry.TracingOf(in.TraceID)}
 	}
 	e.sayNow(startLine(in.RequestID, e.cfg.Version.Version), record)
 }
@@ -82,7 +82,7 @@ func (e *Environment) sayRuntimeDone(fail *failure) {
 	t.done = true
 	e.out.takePrinted() // what the function printed comes first
 	now := time.Now()
-	done := telemetry.RuntimeDone{RequestID: t.in.RequestID, Tracing: telemetry.TracingOf(t.in.TraceID)}
+	done := telemetry.RuntimeDone{RequestID: t.in.RequestID, TenantID: t.in.TenantID, Tracing: telemetry.TracingOf(t.in.TraceID)}
 	done.Status, done.ErrorType = statusOf(fail)
 	done.Metrics = &telemetry.RuntimeDoneMetrics{Duration: telemetry.In(now.Sub(t.began)), ProducedBytes: t.produced}
 	if !t.answered.IsZero() && !t.broken {
@@ -122,7 +122,7 @@ func (e *Environment) sayEnd(outcome *Outcome, fail *failure) {
 func (e *Environment) reportRecord(o *Outcome, fail *failure) telemetry.Report {
 	t := &e.turn
 	r := telemetry.Report{
-		RequestID: t.in.RequestID, Tracing: telemetry.TracingOf(t.in.TraceID),
+		RequestID: t.in.RequestID, TenantID: t.in.TenantID, Tracing: telemetry.TracingOf(t.in.TraceID),
 		Metrics: telemetry.ReportMetrics{
 			Duration: telemetry.In(o.Duration), BilledDuration: billed(o, e.cfg.Version.Timeout()), MemorySizeMB: int64(e.cfg.Version.MemoryMB),
 			MaxMemoryUsedMB: o.MaxMemoryMB, InitDuration: telemetry.In(o.InitDuration),

@@ -31,7 +31,9 @@ type Version struct {
 	// Environment is nil when the function was created without one: the API tells {} and none apart.
 	Environment map[string]string `json:"-"`
 	TracingMode string            `json:"tracingMode"`
-	Logging     Logging           `json:"logging"`
+	// Tenancy is PerTenant, or empty for a function whose environments serve any caller. It is fixed at creation.
+	Tenancy string  `json:"tenancy,omitempty"`
+	Logging Logging `json:"logging"`
 
 	LastModified time.Time `json:"lastModified"`
 	// Published is nil for $LATEST.
@@ -64,6 +66,10 @@ type Logging struct {
 	Group            string `json:"group"`
 }
 
+// PerTenant is the tenant isolation mode: an environment serves one tenant alone
+// (https://docs.aws.amazon.com/lambda/latest/dg/tenant-isolation.html).
+const PerTenant = "PER_TENANT"
+
 // The log formats, and the level that comes with JSON.
 const (
 	TextLogs        = "Text"
@@ -73,6 +79,20 @@ const (
 
 // ARN is the qualified ARN of this version.
 func (v *Version) ARN() string { return v.ID.QualifiedARN(v.Version) }
+
+// CheckTenant refuses an event that does not say whose it is, to a function that serves each tenant apart, and one that
+// does, to any other.
+func (v *Version) CheckTenant(id string) error {
+	switch {
+	case v.Tenancy == PerTenant && id == "":
+		return Errorf(ErrInvalidParameterValue, "The invoked function is enabled with tenancy configuration. "+
+			"Add a valid tenant ID in your request and try again.")
+	case v.Tenancy != PerTenant && id != "":
+		return Errorf(ErrInvalidParameterValue, "The invoked function is not enabled with tenancy configuration. "+
+			"Remove the tenant ID from your request and try again.")
+	}
+	return nil
+}
 
 // Number is a published version's, which is its qualifier; empty for $LATEST.
 func (v *Version) Number() string {

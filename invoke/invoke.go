@@ -28,8 +28,8 @@ type Functions interface {
 
 // Environments lends execution environments.
 type Environments interface {
-	// Acquire lends one. pool.ErrFull says that there is no memory for it.
-	Acquire(ctx context.Context, v *function.Version, caller pool.Caller) (*environment.Environment, error)
+	// Acquire lends one, which serves the tenant alone unless that is empty. pool.ErrFull says that there is no memory for it.
+	Acquire(ctx context.Context, v *function.Version, tenant string, caller pool.Caller) (*environment.Environment, error)
 	// Answered tells that an environment which is lent will be given back soon.
 	Answered(env *environment.Environment)
 	Release(env *environment.Environment)
@@ -98,6 +98,9 @@ func (i *Invoker) Invoke(ctx context.Context, r *Request) (*Result, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := v.CheckTenant(r.TenantID); err != nil {
+		return nil, err
+	}
 	counters := i.counters(v)
 	slot, err := i.admit(i.limitOf(r.ID))
 	if err != nil {
@@ -105,7 +108,7 @@ func (i *Invoker) Invoke(ctx context.Context, r *Request) (*Result, error) {
 		return nil, err
 	}
 	ctx = context.WithoutCancel(ctx)
-	env, err := i.Environments.Acquire(ctx, v, slot)
+	env, err := i.Environments.Acquire(ctx, v, r.TenantID, slot)
 	if errors.Is(err, pool.ErrFull) {
 		// The machine is the account's limit then.
 		err = throttled(accountLimit)

@@ -23,7 +23,7 @@ const maxExpectations = 4096
 // needLocked is how much memory another environment of a version is expected to take.
 func (p *Pool) needLocked(l *line) int64 {
 	if l.expected == 0 {
-		if l.expected = p.expectations[l.key]; l.expected == 0 {
+		if l.expected = p.expectations[l.key.version]; l.expected == 0 {
 			l.expected = usualUse
 		}
 	}
@@ -61,7 +61,7 @@ func (p *Pool) rememberLocked(l *line) {
 	if len(p.expectations) >= maxExpectations {
 		clear(p.expectations)
 	}
-	p.expectations[l.key] = l.expected
+	p.expectations[l.key.version] = l.expected
 }
 
 // grantLocked lets waiters make environments as long as there is a place to make them and memory: those of the function

@@ -126,13 +126,13 @@ func TestWaitsForMemory(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c.open(1, 8)
 		defer c.Close()
-		first, err := c.Acquire(t.Context(), versionOf("a"), nobody{})
+		first, err := c.Acquire(t.Context(), versionOf("a"), "", nobody{})
 		if err != nil {
 			t.Fatal(err)
 		}
 		began := time.Now()
 		var refused parker
-		if _, err := c.Acquire(t.Context(), versionOf("b"), &refused); !errors.Is(err, ErrFull) || time.Since(began) != memoryPatience {
+		if _, err := c.Acquire(t.Context(), versionOf("b"), "", &refused); !errors.Is(err, ErrFull) || time.Since(began) != memoryPatience {
 			t.Errorf("%v after %v", err, time.Since(began))
 		}
 		if refused != (parker{parked: 1}) {
@@ -143,7 +143,7 @@ func TestWaitsForMemory(t *testing.T) {
 		given := make(chan error)
 		caller := parker{refusal: busy}
 		go func() {
-			_, err := c.Acquire(t.Context(), versionOf("a"), &caller)
+			_, err := c.Acquire(t.Context(), versionOf("a"), "", &caller)
 			given <- err
 		}()
 		synctest.Wait()
@@ -153,7 +153,7 @@ func TestWaitsForMemory(t *testing.T) {
 		}
 		// It is idle, and leaves for another function once it has been so for a while.
 		began = time.Now()
-		env, err := c.Acquire(t.Context(), versionOf("b"), nobody{})
+		env, err := c.Acquire(t.Context(), versionOf("b"), "", nobody{})
 		if waited := time.Since(began); err != nil || waited < youth || waited > youth+2*c.takes {
 			t.Fatalf("%v after %v", err, waited)
 		}
@@ -178,7 +178,7 @@ func TestBlanksLeaveFirst(t *testing.T) {
 	})
 	defer p.Close()
 	for range 16 {
-		if _, err := p.Acquire(t.Context(), version(1), nobody{}); err != nil {
+		if _, err := p.Acquire(t.Context(), version(1), "", nobody{}); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -126,7 +126,7 @@ func (c *town) run(lasting time.Duration, crowds ...*crowd) {
 			all.Go(func() {
 				for time.Now().Before(until) {
 					began := time.Now()
-					env, err := c.Acquire(context.Background(), v, nobody{})
+					env, err := c.Acquire(context.Background(), v, "", nobody{})
 					waited := time.Since(began)
 					if err == nil {
 						pass(crowd.service)
@@ -261,7 +261,7 @@ func (c *town) follow(visits []visit) (problem string) {
 	for i, v := range visits {
 		all.Go(func() {
 			pass(v.arrives)
-			env, err := c.Acquire(context.Background(), versionOf(v.name), nobody{})
+			env, err := c.Acquire(context.Background(), versionOf(v.name), "", nobody{})
 			now := time.Now()
 			waited := now.Sub(began) - v.arrives
 			if err == nil {

@@ -71,7 +71,7 @@ type Pool struct {
 	logger   *slog.Logger
 
 	mu     sync.Mutex // guards what follows
-	lines  map[function.VersionKey]*line
+	lines  map[lineKey]*line
 	shares map[function.ID]*share
 	hungry hungry
 	busy   map[*environment.Environment]*tenant
@@ -99,7 +99,7 @@ func New(maker Maker, stale Stale, o Options) *Pool {
 	setDefault(&o.Makings, DefaultMakings())
 	p := &Pool{
 		maker: maker, stale: stale, idleTime: o.IdleTime, makings: o.Makings, budget: o.Budget, blanks: o.Blanks, logger: o.Logger,
-		lines: map[function.VersionKey]*line{}, shares: map[function.ID]*share{},
+		lines: map[lineKey]*line{}, shares: map[function.ID]*share{},
 		busy: map[*environment.Environment]*tenant{}, expectations: map[function.VersionKey]int64{},
 		lacking: make(chan struct{}), stop: make(chan struct{}), stopped: make(chan struct{}),
 	}
@@ -111,9 +111,9 @@ func New(maker Maker, stale Stale, o Options) *Pool {
 }
 
 // Acquire returns an environment for the version, warm if there is one, for one invocation; the caller gives
-// it back with Release.
-func (p *Pool) Acquire(ctx context.Context, v *function.Version, caller Caller) (*environment.Environment, error) {
-	env, w, err := p.takeIdle(v)
+// it back with Release. A tenant is lent only environments that have never served anyone else; "" is a tenant, too.
+func (p *Pool) Acquire(ctx context.Context, v *function.Version, tenant string, caller Caller) (*environment.Environment, error) {
+	env, w, err := p.takeIdle(lineKey{v.Key(), tenant})
 	if env != nil || err != nil {
 		return env, err
 	}
@@ -121,13 +121,13 @@ func (p *Pool) Acquire(ctx context.Context, v *function.Version, caller Caller) 
 }
 
 // takeIdle lends the environment that was used last. Where there is none it answers a waiter.
-func (p *Pool) takeIdle(v *function.Version) (*environment.Environment, *waiter, error) {
+func (p *Pool) takeIdle(key lineKey) (*environment.Environment, *waiter, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.closed {
 		return nil, nil, ErrClosed
 	}
-	l := p.lineLocked(v.Key())
+	l := p.lineLocked(key)
 	last := len(l.idle) - 1
 	if last < 0 {
 		return nil, p.queueLocked(l), nil

@@ -58,7 +58,7 @@ func (f *fixture) make(ctx context.Context, v *function.Version) (*environment.E
 
 func (f *fixture) acquire(t *testing.T, v *function.Version) *environment.Environment {
 	t.Helper()
-	env, err := f.Acquire(t.Context(), v, nobody{})
+	env, err := f.Acquire(t.Context(), v, "", nobody{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -80,15 +80,36 @@ func version(generation int) *function.Version {
 func TestRefusals(t *testing.T) {
 	f := newFixture(t, 0)
 	f.fail = errors.New("no room")
-	if _, err := f.Acquire(t.Context(), version(1), nobody{}); !errors.Is(err, f.fail) {
+	if _, err := f.Acquire(t.Context(), version(1), "", nobody{}); !errors.Is(err, f.fail) {
 		t.Errorf("a maker that fails: %v", err)
 	}
 	f.fail = nil
 	f.Close()
-	if _, err := f.Acquire(t.Context(), version(1), nobody{}); !errors.Is(err, ErrClosed) {
+	if _, err := f.Acquire(t.Context(), version(1), "", nobody{}); !errors.Is(err, ErrClosed) {
 		t.Errorf("after Close: %v", err)
 	}
 	f.Close() // again
+}
+
+// An environment that has served one tenant is never lent to another, nor to nobody's.
+func TestTenants(t *testing.T) {
+	f := newFixture(t, 0)
+	lend := func(tenant string) *environment.Environment {
+		env, err := f.Acquire(t.Context(), version(1), tenant, nobody{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		f.Release(env)
+		return env
+	}
+	blue := lend("blue")
+	green, none := lend("green"), lend("")
+	if blue == green || blue == none || green == none {
+		t.Error("tenants share an environment")
+	}
+	if lend("blue") != blue || lend("green") != green || lend("") != none {
+		t.Error("a tenant does not get its own environment again")
+	}
 }
 
 func TestOneEventAtATimeAndReuse(t *testing.T) {
@@ -222,7 +243,7 @@ func (f *fixture) occupy(places int) {
 func (f *fixture) waiters(v *function.Version) int {
 	f.Pool.mu.Lock()
 	defer f.Pool.mu.Unlock()
-	if l := f.lines[v.Key()]; l != nil {
+	if l := f.lines[lineKey{version: v.Key()}]; l != nil {
 		return l.waiting.length
 	}
 	return 0

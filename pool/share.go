@@ -12,8 +12,8 @@ import (
 type share struct {
 	// held is the memory of its environments, those being made included, those on their way out not.
 	held int64
-	// lines are those of its versions that have environments or waiters.
-	lines map[function.VersionKey]*line
+	// lines are those of its versions and tenants that have environments or waiters.
+	lines map[lineKey]*line
 	// wanting counts its waiters that want an environment made; level is what it holds once the first of them has one,
 	// and turn that one's place in the order of arrival. index is its place among the hungry, -1 if it is not.
 	wanting int
@@ -22,9 +22,15 @@ type share struct {
 	index   int
 }
 
-// line is what one version has: the environments that are idle and the waiters, of which there are never both.
+// lineKey says whom environments serve: one version, and one tenant if the version tells its tenants apart.
+type lineKey struct {
+	version function.VersionKey
+	tenant  string
+}
+
+// line is what one version has, or one of its tenants: the environments that are idle and the waiters, of which there are never both.
 type line struct {
-	key   function.VersionKey
+	key   lineKey
 	share *share
 	// idle are in the order of their last use; the last is lent first, the first retires first.
 	idle []*tenant
@@ -145,15 +151,15 @@ func (s *share) first() *waiter {
 	return first
 }
 
-// lineLocked finds a version's line, or begins one.
-func (p *Pool) lineLocked(key function.VersionKey) *line {
+// lineLocked finds a line, or begins one.
+func (p *Pool) lineLocked(key lineKey) *line {
 	if l := p.lines[key]; l != nil {
 		return l
 	}
-	s := p.shares[key.ID]
+	s := p.shares[key.version.ID]
 	if s == nil {
-		s = &share{lines: map[function.VersionKey]*line{}, index: -1}
-		p.shares[key.ID] = s
+		s = &share{lines: map[lineKey]*line{}, index: -1}
+		p.shares[key.version.ID] = s
 	}
 	l := &line{key: key, share: s}
 	s.lines[key], p.lines[key] = l, l
@@ -168,6 +174,6 @@ func (p *Pool) tidyLocked(l *line) {
 	p.rememberLocked(l)
 	delete(p.lines, l.key)
 	if delete(l.share.lines, l.key); len(l.share.lines) == 0 {
-		delete(p.shares, l.key.ID)
+		delete(p.shares, l.key.version.ID)
 	}
 }

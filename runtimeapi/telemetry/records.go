@@ -74,9 +74,12 @@ type InitReportMetrics struct {
 
 // Start says that an invocation begins.
 type Start struct {
-	RequestID string   `json:"requestId"`
-	Version   string   `json:"version,omitempty"`
-	Tracing   *Tracing `json:"tracing,omitempty"`
+	RequestID string `json:"requestId"`
+	Version   string `json:"version,omitempty"`
+	// TenantID says whose event it is, where a function tells its tenants apart
+	// (https://docs.aws.amazon.com/lambda/latest/dg/tenant-isolation-monitor.html).
+	TenantID string   `json:"tenantId,omitempty"`
+	Tracing  *Tracing `json:"tracing,omitempty"`
 }
 
 // RuntimeDone says that the runtime is done with an event.
@@ -86,6 +89,7 @@ type RuntimeDone struct {
 	ErrorType string              `json:"errorType,omitempty"`
 	Metrics   *RuntimeDoneMetrics `json:"metrics,omitempty"`
 	Spans     []Span              `json:"spans,omitempty"`
+	TenantID  string              `json:"tenantId,omitempty"`
 	Tracing   *Tracing            `json:"tracing,omitempty"`
 }
 
@@ -103,6 +107,7 @@ type Report struct {
 	ErrorType string        `json:"errorType,omitempty"`
 	Metrics   ReportMetrics `json:"metrics"`
 	Spans     []Span        `json:"spans,omitempty"`
+	TenantID  string        `json:"tenantId,omitempty"`
 	Tracing   *Tracing      `json:"tracing,omitempty"`
 }
 

@@ -67,7 +67,7 @@ func (r InitReport) in(s Schema) (string, any) {
 
 func (r Start) in(s Schema) (string, any) {
 	if s.logs() {
-		r.Tracing = nil
+		r.Tracing, r.TenantID = nil, ""
 	}
 	return "platform.start", r
 }
