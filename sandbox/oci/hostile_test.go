@@ -3,6 +3,7 @@
 package oci_test
 
 import (
+	"encoding/json"
 	"io"
 	"os"
 	"testing"
@@ -11,8 +12,72 @@ import (
 	"hotaru/sandbox/sandboxtest"
 )
 
+// intruder tries each way in of its argument, JSON, and prints what it was told: an errno's name, or what it got.
+const intruder = `
+import ctypes, errno, json, os, resource, subprocess, sys
+libc = ctypes.CDLL(None, use_errno=True)
+
+def call(name, *args):
+    got = getattr(libc, name)(*args)
+    if got < 0: raise OSError(ctypes.get_errno(), name)
+    return got
+
+def write(path):
+    with open(path, "wb", buffering=0) as f: return f.write(b"x")
+
+def second():
+    ended = subprocess.run(["/dev/init"], stdin=subprocess.DEVNULL).returncode
+    os.kill(1, 0)
+    return ended
+
+told = {}
+for name, code in json.loads(sys.argv[1]).items():
+    try: told[name] = repr(eval(code))
+    except OSError as e: told[name] = errno.errorcode[e.errno]
+    except ValueError as e: told[name] = str(e)
+print(json.dumps(told))
+`
+
+// wayIn is one attempt, as an expression of intruder's, and the refusal of each runtime.
+type wayIn struct{ code, runc, runsc string }
+
+// waysIn lead to stage-1, to what the runtime left, and out. gVisor's kernel shows what process 1 has, which is no secret: a
+// socket that nobody else can open, and /dev/null three times, two of them to write to.
+var waysIn = map[string]wayIn{
+	"a signal":               {"os.kill(1, 19)", "EPERM", "EPERM"},
+	"the end":                {"os.kill(1, 9)", "EPERM", "EPERM"},
+	"its control socket":     {"os.open('/proc/1/fd/0', os.O_RDWR)", "ENOENT", "ENXIO"},
+	"its descriptors":        {"sorted(os.listdir('/proc/1/fd'))", "ENOENT", "['0', '1', '2', '3']"},
+	"its output":             {"os.read(os.open('/proc/1/fd/1', os.O_RDONLY), 1)", "ENOENT", "EBADF"},
+	"its environment":        {"sorted(open('/proc/1/environ').read().split('\\0'))", "ENOENT", "['', 'GOMAXPROCS=1', 'GOTRACEBACK=none', 'HOME=/root']"},
+	"its memory":             {"os.open('/proc/1/mem', os.O_RDWR)", "ENOENT", "EACCES"},
+	"its root":               {"os.listdir('/proc/1/root/etc')", "ENOENT", "EACCES"},
+	"its namespaces":         {"call('setns', os.open('/proc/1/ns/mnt', os.O_RDONLY), 0)", "ENOENT", "ENOENT"},
+	"to trace it":            {"call('ptrace', 16, 1, 0, 0)", "EPERM", "EPERM"},
+	"its program, to change": {"write('/dev/init')", "EROFS", "EACCES"},
+	"a second of it":         {"second()", "EPERM", "EPERM"},
+	"a new device":           {"os.mknod('/tmp/disk', 0o60666, os.makedev(254, 0))", "EACCES", "EPERM"},
+	"a new file in /dev":     {"write('/dev/x')", "EROFS", "EACCES"},
+	"the host's settings":    {"write('/proc/sys/kernel/core_pattern')", "EROFS", "EACCES"},
+	"the kernel's trigger":   {"not os.path.exists('/proc/sysrq-trigger') or os.stat('/proc/sysrq-trigger').st_rdev == os.makedev(1, 3)", "True", "True"},
+	"control groups":         {"call('mount', b'none', b'/tmp', b'cgroup2', 0, None)", "EPERM", "EPERM"},
+	"a new user namespace":   {"call('unshare', 0x10000000)", "EPERM", "EPERM"},
+	"more files":             {"resource.setrlimit(resource.RLIMIT_NOFILE, (4096, 4096))", "not allowed to raise maximum limit", "not allowed to raise maximum limit"},
+}
+
 // TestStage1OutOfReach: user code cannot get at process 1, at its socket to the driver, or at what the runtime left.
 func TestStage1OutOfReach(t *testing.T) {
+	if _, err := os.Stat("/usr/bin/python3"); err != nil {
+		t.Skip("the ways in are Python and /usr/bin/python3 is missing: ", err)
+	}
+	codes := map[string]string{}
+	for name, way := range waysIn {
+		codes[name] = way.code
+	}
+	question, err := json.Marshal(codes)
+	if err != nil {
+		t.Fatal(err)
+	}
 	for _, runtime := range []string{"runc", "runsc"} {
 		t.Run(runtime, func(t *testing.T) {
 			sandboxtest.CheckLeaks(t)
@@ -21,46 +86,36 @@ func TestStage1OutOfReach(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			lines := map[string]string{
-				"a signal":               "kill -STOP 1",
-				"the end":                "kill -KILL 1",
-				"its control socket":     "exec 3<>/proc/1/fd/0",
-				"its memory":             "cat /proc/1/mem",
-				"its root":               "cd /proc/1/root/etc",
-				"its program, to change": "echo x >/dev/init",
-				"a second of it":         "/dev/init </dev/null & wait $! && kill -0 1",
-				"a new device":           "mknod /tmp/disk b 254 0 && cat /tmp/disk",
-				"a new file in /dev":     "echo x >/dev/x",
-				"the host's settings":    "echo x >/proc/sys/kernel/core_pattern",
-				"the kernel's trigger":   "echo b >/proc/sysrq-trigger",
-				"control groups":         "mkdir /tmp/c && mount -t cgroup2 none /tmp/c",
-				"a new user namespace":   "unshare --user true",
-				"more files":             "ulimit -Hn 4096",
+			cmd := sandbox.Command{Path: "/usr/bin/python3", Args: []string{"python3", "-I", "-S", "-c", intruder, string(question)}, Dir: "/tmp"}
+			status, out := runCommand(t, box, cmd)
+			var told map[string]string
+			if err := json.Unmarshal([]byte(out), &told); err != nil || status != (sandbox.ExitStatus{}) {
+				t.Fatalf("%+v, %v: %s", status, err, out)
 			}
-			if runtime == "runc" { // gVisor shows both, and nothing is in them
-				lines["its environment"], lines["its descriptors"] = "cat /proc/1/environ", "cd /proc/1/fd && echo *"
-			}
-			for what, line := range lines {
-				if status, out := run(t, box, line); status == (sandbox.ExitStatus{}) {
-					t.Errorf("%s: done: %s", what, out)
+			for name, way := range waysIn {
+				want := way.runc
+				if runtime == "runsc" {
+					want = way.runsc
+				}
+				if told[name] != want {
+					t.Errorf("%s: it is told %q, want %q", name, told[name], want)
 				}
 			}
-			if status, out := run(t, box, "echo still there"); out != "still there\n" || status != (sandbox.ExitStatus{}) {
+			if status, out := runCommand(t, box, command("echo still there")); out != "still there\n" || status != (sandbox.ExitStatus{}) {
 				t.Errorf("afterwards: %+v, %q", status, out)
 			}
 		})
 	}
 }
 
-// run runs a line of shell to its end.
-func run(t *testing.T, box sandbox.Sandbox, line string) (sandbox.ExitStatus, string) {
+// runCommand runs a command to its end.
+func runCommand(t *testing.T, box sandbox.Sandbox, cmd sandbox.Command) (sandbox.ExitStatus, string) {
 	t.Helper()
 	r, w, err := os.Pipe()
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer r.Close()
-	cmd := command(line)
 	cmd.Stdout, cmd.Stderr = w, w
 	p, err := box.Start(t.Context(), cmd)
 	w.Close()
