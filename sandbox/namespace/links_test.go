@@ -17,13 +17,13 @@ const guarded = `
 for f in kcore keys kallsyms timer_list sysrq-trigger; do
 	[ ! -e /proc/$f ] || [ -c /proc/$f ] || echo "/proc/$f is not hidden"
 done
-[ -z "$(ls /proc/fs)" ] || echo "/proc/fs is not hidden"
+[ -z "$(ls /proc/fs 2>&-)" ] || echo "/proc/fs is not hidden"
 for f in sys/kernel/core_pattern sys/kernel/hostname irq/default_smp_affinity; do
-	[ ! -e /proc/$f ] || ! (echo x >/proc/$f) 2>/dev/null || echo "/proc/$f is written"
+	[ ! -e /proc/$f ] || ! (echo x >/proc/$f) 2>&- || echo "/proc/$f is written"
 done
-[ -c /dev/null ] && echo x >/dev/null || echo "no /dev/null"
-(echo x >/dev/x) 2>/dev/null && echo "/dev is written"
-(echo x >/opt/x) 2>/dev/null && [ ! -L /tmp ] && echo "the root is written"
+[ -c /dev/null ] && (echo x >/dev/null) 2>&- || echo "no /dev/null"
+(echo x >/dev/x) 2>&- && echo "/dev is written"
+(echo x >/opt/x) 2>&- && [ ! -L /tmp ] && echo "the root is written"
 echo fine
 `
 
@@ -49,6 +49,7 @@ func TestMaskedThroughLinks(t *testing.T) {
 		"proc is itself":   {"proc": "proc"},
 		"a ring of two":    {"proc": "dev", "dev": "proc"},
 		"a link of nobody": {"proc": "/proc/1/root/proc"},
+		"no null device":   {"dev/null": "/proc/sys/kernel/core_pattern", "dev/console": "/proc/sys/kernel/core_pattern"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			root := sandboxtest.Root(t)

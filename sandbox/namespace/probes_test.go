@@ -10,7 +10,7 @@ import (
 // probes are all attempts, by what they go for.
 func probes(landlock bool) []probe {
 	all := slices.Concat(fileProbes(), nodeProbes(landlock), writeProbes(), processProbes(), networkProbes(), identityProbes(), callProbes(), kernelFileProbes(),
-		tenantProbes(), patternProbes(), diskProbes(), resourceProbes(), moreProcessProbes())
+		tenantProbes(), patternProbes(), redirectProbes(), descriptorProbes(), hierarchyProbes(), numberProbes(), diskProbes(), resourceProbes(), moreProcessProbes())
 	if runtime.GOARCH == "amd64" {
 		all = append(all,
 			// mov eax, 20 (getpid of i386); int 0x80; ret. ENOSYS is 38.

@@ -93,7 +93,7 @@ func describe(l *namespace.Lodging, at places, network string, gvisor bool) bund
 			},
 			UIDMappings: []mapping{{0, l.InitID, 1}, {l.UID, l.UserID, 1}},
 			GIDMappings: []mapping{{0, l.InitID, 1}, {l.GID, l.UserID, 1}},
-			CgroupsPath: l.CgroupPath, MaskedPaths: furnish.ProcHidden[:], ReadOnlyPaths: furnish.ProcReadOnly[:],
+			CgroupsPath: l.CgroupPath, MaskedPaths: inProc(furnish.ProcHidden[:]), ReadOnlyPaths: inProc(furnish.ProcReadOnly[:]),
 		},
 	}
 	if gvisor {
@@ -118,4 +118,12 @@ func (b bundle) write(dir string) error {
 		return fmt.Errorf("sandbox: bundle: %w", err)
 	}
 	return nil
+}
+
+func inProc(names []string) []string {
+	paths := make([]string, len(names))
+	for i, name := range names {
+		paths[i] = "/proc/" + name
+	}
+	return paths
 }

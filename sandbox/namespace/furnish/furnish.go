@@ -38,19 +38,19 @@ func LoopbackUp() error {
 	return unix.IoctlIfreq(socket, unix.SIOCSIFFLAGS, request)
 }
 
-// ProcHidden tell of the host, its kernel's addresses or its other users. Most can be read by the host's root
-// alone already; this is the second wall.
+// ProcHidden has what of /proc tells of the host, its kernel's addresses or its other users. Most can be read by the host's
+// root alone already; this is the second wall.
 var ProcHidden = [...]string{
-	"/proc/kcore", "/proc/kmsg", "/proc/keys", "/proc/key-users", "/proc/kallsyms", "/proc/latency_stats",
-	"/proc/timer_list", "/proc/sched_debug", "/proc/sysrq-trigger", "/proc/slabinfo", "/proc/vmallocinfo",
-	"/proc/pagetypeinfo", "/proc/kpagecount", "/proc/kpageflags", "/proc/kpagecgroup", "/proc/modules",
-	"/proc/iomem", "/proc/ioports", "/proc/interrupts", "/proc/diskstats", "/proc/config.gz", "/proc/mtrr",
-	"/proc/cmdline", "/proc/partitions", "/proc/locks",
+	"kcore", "kmsg", "keys", "key-users", "kallsyms", "latency_stats",
+	"timer_list", "sched_debug", "sysrq-trigger", "slabinfo", "vmallocinfo",
+	"pagetypeinfo", "kpagecount", "kpageflags", "kpagecgroup", "modules",
+	"iomem", "ioports", "interrupts", "diskstats", "config.gz", "mtrr",
+	"cmdline", "partitions", "locks",
 	// ext4 says for every device how full it is: every neighbour's /tmp.
-	"/proc/fs",
+	"fs",
 }
 
-// ProcReadOnly has what may be read and must not be written, even by a process that got hold of privilege.
+// ProcReadOnly has what of /proc may be read and must not be written, even by a process that got hold of privilege.
 var ProcReadOnly = [...]string{
-	"/proc/sys", "/proc/bus", "/proc/irq", "/proc/acpi", "/proc/scsi", "/proc/driver", "/proc/tty",
+	"sys", "bus", "irq", "acpi", "scsi", "driver", "tty",
 }

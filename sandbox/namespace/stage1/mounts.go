@@ -3,6 +3,7 @@
 package main
 
 import (
+	"strconv"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -45,7 +46,7 @@ func enterRoot(root int, targets []string, mounts []int) (string, syscall.Errno)
 	if stage, errno := mountAll([]string{"/proc"}, []int{proc}); errno != 0 {
 		return stage, errno
 	}
-	return hideProc()
+	return hideProc(proc)
 }
 
 // mountAll moves detached mounts to their targets. A target is looked up inside the root whatever symbolic
@@ -81,28 +82,60 @@ func newProc() (int, error) {
 	return unix.Fsmount(fs, unix.FSMOUNT_CLOEXEC, unix.MOUNT_ATTR_NOSUID|unix.MOUNT_ATTR_NODEV|unix.MOUNT_ATTR_NOEXEC)
 }
 
-func hideProc() (string, syscall.Errno) {
-	for _, path := range furnish.ProcHidden {
-		err := unix.Mount("/dev/null", path, "", unix.MS_BIND, "")
+// hideProc covers what of /proc tells of the host and makes read-only what sets it, in the mount itself and not where its
+// path leads: were the root's /proc or /dev to become a link meanwhile, that would be elsewhere.
+func hideProc(proc int) (string, syscall.Errno) {
+	null, err := openNull()
+	if err != nil {
+		return "/dev/null", errnoOf(err)
+	}
+	defer unix.Close(null)
+	if err := unix.Fchdir(proc); err != nil {
+		return "proc", errnoOf(err)
+	}
+	nothing := "self/fd/" + strconv.Itoa(null)
+	for _, file := range furnish.ProcHidden {
+		err := unix.Mount(nothing, file, "", unix.MS_BIND, "")
 		if err == unix.ENOTDIR { // it is a directory: something empty hides it
-			err = unix.Mount("none", path, "tmpfs", unix.MS_RDONLY|unix.MS_NOSUID|unix.MS_NODEV|unix.MS_NOEXEC, "nr_inodes=1,mode=555")
+			err = unix.Mount("none", file, "tmpfs", unix.MS_RDONLY|unix.MS_NOSUID|unix.MS_NODEV|unix.MS_NOEXEC, "nr_inodes=1,mode=555")
 		}
 		if err != nil && err != unix.ENOENT {
-			return path, errnoOf(err)
+			return file, errnoOf(err)
 		}
 	}
 	readOnly := unix.MountAttr{Attr_set: unix.MOUNT_ATTR_RDONLY | unix.MOUNT_ATTR_NOSUID | unix.MOUNT_ATTR_NODEV | unix.MOUNT_ATTR_NOEXEC}
-	for _, path := range furnish.ProcReadOnly {
-		err := unix.Mount(path, path, "", unix.MS_BIND, "")
+	for _, file := range furnish.ProcReadOnly {
+		err := unix.Mount(file, file, "", unix.MS_BIND, "")
 		if err == unix.ENOENT {
 			continue
 		}
 		if err == nil {
-			err = unix.MountSetattr(unix.AT_FDCWD, path, 0, &readOnly)
+			err = unix.MountSetattr(proc, file, 0, &readOnly)
 		}
 		if err != nil {
-			return path, errnoOf(err)
+			return file, errnoOf(err)
 		}
 	}
+	if err := unix.Chdir("/"); err != nil {
+		return "root", errnoOf(err)
+	}
 	return "", 0
+}
+
+// openNull opens what hides a file. It is the device itself or nothing: CVE-2025-31133.
+func openNull() (int, error) {
+	fd, err := unix.Open("/dev/null", unix.O_PATH|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return -1, err
+	}
+	var stat unix.Stat_t
+	err = unix.Fstat(fd, &stat)
+	if err == nil && (stat.Mode&unix.S_IFMT != unix.S_IFCHR || stat.Rdev != unix.Mkdev(1, 3)) {
+		err = unix.ENODEV
+	}
+	if err != nil {
+		_ = unix.Close(fd)
+		return -1, err
+	}
+	return fd, nil
 }

@@ -226,6 +226,27 @@ static int stop_everybody(void) {
 	return say(kill(1, SIGKILL));
 }
 
+/* A directory and a link to target change places until this process is killed; it says which directory that is. */
+static int exchange_with(const char *target) {
+	struct stat seen;
+	mkdir("/tmp/raced", 0755);
+	rmdir("/tmp/raced/a");
+	unlink("/tmp/raced/a");
+	rmdir("/tmp/raced/b");
+	unlink("/tmp/raced/b");
+	if (mkdir("/tmp/raced/a", 0755) || stat("/tmp/raced/a", &seen) || symlink(target, "/tmp/raced/b"))
+		return say(-1);
+	say(seen.st_ino);
+	fflush(stdout);
+	for (;;)
+		syscall(SYS_renameat2, AT_FDCWD, "/tmp/raced/a", AT_FDCWD, "/tmp/raced/b", 2 /* RENAME_EXCHANGE */);
+}
+
+static int here(void) {
+	struct stat seen;
+	return say(stat(".", &seen) ? -1 : (long)seen.st_ino);
+}
+
 int main(int argc, char **argv) {
 	static const struct {
 		const char *name;
@@ -236,7 +257,10 @@ int main(int argc, char **argv) {
 		{"trace-child", trace_child}, {"read-child", read_child}, {"forge-sender", forge_sender}, {"dirty-pipe", dirty_pipe},
 		{"dirty-cow", dirty_cow}, {"keyring", keyring}, {"perf", perf}, {"bpf-map", bpf_map}, {"page-faults", page_faults},
 		{"uring", uring}, {"by-handle", by_handle}, {"stop-everybody", stop_everybody},
+		{"here", here},
 	};
+	if (argc > 2 && !strcmp(argv[1], "exchange"))
+		return exchange_with(argv[2]);
 	for (size_t i = 0; argc > 1 && i < sizeof probes / sizeof *probes; i++)
 		if (!strcmp(argv[1], probes[i].name))
 			return probes[i].run();
