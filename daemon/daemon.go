@@ -56,6 +56,7 @@ type Daemon struct {
 	lambda    *control.Lambda
 	pool      *pool.Pool
 	stock     *pool.Stock
+	budget    *pool.Budget
 	invoker   *invoke.Invoker
 	metrics   *metrics.Metrics
 	// metricsURL is where metrics are read; empty where they are not.

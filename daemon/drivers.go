@@ -51,6 +51,9 @@ func (d *Daemon) openDrivers(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
+		if bounder, ok := driver.(sandbox.MemoryBounder); ok {
+			d.budget.Watch(bounder.MemoryLeft)
+		}
 		if d.metrics != nil {
 			driver = d.metrics.Driver(driver)
 		}
@@ -82,11 +85,13 @@ func (d *Daemon) openDriver(name string) (sandbox.Driver, error) {
 	switch name {
 	case "namespace":
 		driver, err = namespace.New(namespace.Config{
-			StateDir: dir, DiskReserve: d.config.DiskReserve, Network: d.network, NoNetwork: d.noNetwork, Log: d.logger,
+			StateDir: dir, DiskReserve: d.config.DiskReserve, MemoryBytes: d.budget.Wall(),
+			Network: d.network, NoNetwork: d.noNetwork, Log: d.logger,
 		})
 	case "oci":
 		driver, err = oci.New(oci.Config{
-			StateDir: dir, Runtime: d.config.OCIRuntime, SearchPath: d.config.SearchPath, DiskReserve: d.config.DiskReserve, Log: d.logger,
+			StateDir: dir, Runtime: d.config.OCIRuntime, SearchPath: d.config.SearchPath, DiskReserve: d.config.DiskReserve,
+			MemoryBytes: d.budget.Wall(), Log: d.logger,
 			Network: d.network, NoNetwork: d.noNetwork,
 		})
 	case "process":

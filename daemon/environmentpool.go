@@ -16,17 +16,16 @@ func (d *Daemon) openPool(ctx context.Context, m *maker) error {
 	if err != nil {
 		return err
 	}
-	budget := pool.NewBudget(d.config.MemoryBudget, pool.Machine{}.Available)
 	d.stock = pool.NewStock(m.blank, pool.StockLimits{
-		Ready: d.config.ReadyBlanks, Keep: keep, Budget: budget, IdleTime: d.config.IdleTime,
+		Ready: d.config.ReadyBlanks, Keep: keep, Budget: d.budget, IdleTime: d.config.IdleTime,
 	}, d.logger)
 	d.onClose(func(context.Context) error { d.stock.Close(); return nil })
 	m.stock = d.stock
 	d.pool = pool.New(m.environment, m.stale(d.functions.Current), pool.Options{
-		IdleTime: d.config.IdleTime, Budget: budget, Blanks: d.stock, Logger: d.logger,
+		IdleTime: d.config.IdleTime, Budget: d.budget, Blanks: d.stock, Logger: d.logger,
 	})
 	d.onClose(func(context.Context) error { d.pool.Close(); return nil })
-	d.logger.Info("memory for execution environments", "mib", budget.Limit()>>20)
+	d.logger.Info("memory for execution environments", "mib", d.budget.Limit()>>20, "killedBeyond", d.budget.Wall()>>20)
 	return nil
 }
 

@@ -8,6 +8,7 @@ import (
 
 	"hotaru/gateway"
 	"hotaru/pki"
+	"hotaru/pool"
 	"hotaru/runtime"
 )
 
@@ -15,6 +16,7 @@ import (
 // running.
 func (d *Daemon) openExecution(ctx context.Context) (err error) {
 	dir := d.config.DataDir
+	d.budget = pool.NewBudget(d.config.MemoryBudget, pool.Machine{}.Available)
 	if d.ca, err = pki.Open(dir, pki.Options{}); err != nil {
 		return err
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 
+	"hotaru/pool"
 	"hotaru/sandbox"
 )
 
@@ -27,6 +28,7 @@ func Survey(ctx context.Context, config Config, names ...string) (surveyed []Sur
 	defer func() { err = errors.Join(err, os.RemoveAll(config.DataDir)) }()
 	d := &Daemon{config: config.withDefaults(), loopback: &loopback{}}
 	d.logger = d.config.Logger
+	d.budget = pool.NewBudget(d.config.MemoryBudget, pool.Machine{}.Available)
 	defer func() { err = errors.Join(err, d.undo(context.WithoutCancel(ctx))) }()
 	if err := d.openNetwork(); err != nil {
 		return nil, err

@@ -37,7 +37,7 @@ func (p *Pool) learnLocked(t *tenant) {
 	if used == 0 {
 		return
 	}
-	used += overhead
+	used = p.budget.bound(used + overhead) // one that ran out of memory may not have had all that it may have
 	if l := t.line; used != l.expected {
 		l.expected = max(used, l.expected-l.expected/8)
 	}

@@ -11,12 +11,16 @@ import (
 // A nil Budget has no end. It is safe for concurrent use; its lock is the innermost.
 type Budget struct {
 	limit int64
+	// wall is beyond the limit: see Wall.
+	wall int64
 	// reserve is what the machine keeps, whatever was taken.
 	reserve   int64
 	available func() (bytes int64, ok bool)
 
-	mu   sync.Mutex // guards what follows
-	used int64
+	mu sync.Mutex // guards what follows
+	// walls say how much more can be used before environments are killed.
+	walls []func() (bytes int64, ok bool)
+	used  int64
 	// leaving is the part of used whose owners are on their way out.
 	leaving int64
 	// left is what the machine had at the time of reading, less what was taken since; known says that it could be read.
@@ -33,6 +37,14 @@ const (
 	reservePart = 0.05
 )
 
+// What is between a budget and its wall, for what the kernel counts and the budget does not, such as memory that is given
+// back late: a part of the budget, and some bytes for the smallest. The wall leaves the machine its reserve, unless the
+// budget does not either.
+const (
+	leewayPart  = 8
+	leastLeeway = 64 << 20
+)
+
 // readingAge is how old the reading of the machine's memory may get: it takes some 30 us.
 const readingAge = 100 * time.Millisecond
 
@@ -40,11 +52,18 @@ const readingAge = 100 * time.Millisecond
 // the machine has left without swapping; ok is false where that is not known, and then no limit means no limit.
 func NewBudget(limit int64, available func() (bytes int64, ok bool)) *Budget {
 	b := &Budget{limit: limit, available: available}
-	if now, ok := available(); ok {
+	now, known := available()
+	if known {
 		b.reserve = int64(float64(now) * reservePart)
 		if limit == 0 {
 			b.limit = int64(float64(now) * usualPart)
 		}
+	}
+	if b.limit > 0 {
+		b.wall = b.limit + b.limit/leewayPart + leastLeeway
+	}
+	if known {
+		b.wall = max(b.limit, min(b.wall, now-b.reserve))
 	}
 	return b
 }
@@ -107,8 +126,34 @@ func (b *Budget) shortLocked(bytes int64) int64 {
 func (b *Budget) readLocked() {
 	if now := time.Now(); now.Sub(b.reading) >= readingAge {
 		b.left, b.known = b.available()
+		for _, left := range b.walls {
+			// Half of what the wall leaves beyond the budget is for what running environments take meanwhile.
+			if bytes, ok := left(); ok {
+				bytes += b.reserve - (b.wall-b.limit)/2
+				if b.left = min(b.left, bytes); !b.known {
+					b.left, b.known = bytes, true
+				}
+			}
+		}
 		b.reading = now
 	}
+}
+
+// Wall is how many bytes all environments together must never use, whatever was expected of them: the drivers enforce it.
+// 0 means that there is none.
+func (b *Budget) Wall() int64 {
+	if b == nil {
+		return 0
+	}
+	return b.wall
+}
+
+// Watch has the budget keep away from a wall, too, of which left says how many bytes can be used before it is reached; ok
+// is false where nobody tells. Nothing is given while they are few, and idle environments leave.
+func (b *Budget) Watch(left func() (bytes int64, ok bool)) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.walls = append(b.walls, left)
 }
 
 // departing is how much is about to be given back.

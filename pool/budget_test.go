@@ -48,6 +48,55 @@ func TestBudget(t *testing.T) {
 	})
 }
 
+// TestWall: the wall is beyond the budget and before the machine's reserve, and nothing is given near it.
+func TestWall(t *testing.T) {
+	const gib = 1 << 30
+	machine := func() (int64, bool) { return 20 * gib, true }
+	for limit, want := range map[int64]int64{
+		0: 18*gib + leastLeeway, 800 << 20: 964 << 20, 18 * gib: 19 * gib, 40 * gib: 40 * gib,
+	} {
+		if got := NewBudget(limit, machine).Wall(); got != want {
+			t.Errorf("a budget of %d MiB has its wall at %d, want %d", limit>>20, got>>20, want>>20)
+		}
+	}
+	if got := NewBudget(0, nobodyKnows).Wall(); got != 0 {
+		t.Errorf("where nothing is known there is a wall at %d", got)
+	}
+	if got := NewBudget(gib, nobodyKnows).Wall(); got != gib+gib/8+leastLeeway {
+		t.Errorf("where the machine is not known the wall is at %d", got)
+	}
+	if got := (*Budget)(nil).Wall(); got != 0 {
+		t.Errorf("no budget has a wall at %d", got)
+	}
+	for name, available := range map[string]func() (int64, bool){"known": machine, "unknown": nobodyKnows} {
+		synctest.Test(t, func(t *testing.T) {
+			b := NewBudget(gib, available)
+			left, told := b.Wall(), true
+			b.Watch(func() (int64, bool) { return left, told })
+			if !b.take(gib/2) || b.short(0) > 0 {
+				t.Errorf("%s: half of the budget is refused", name)
+			}
+			// What runs uses much more than was expected.
+			margin := (b.Wall() - gib) / 2
+			left = margin + 1000
+			pass(readingAge)
+			if b.take(1001) || !b.take(1000) || b.take(1) {
+				t.Errorf("%s: what is near the wall was given, or something before it was not", name)
+			}
+			left = margin - 7
+			pass(readingAge)
+			if got := b.short(0); got != 7 {
+				t.Errorf("%s: idle ones are to leave with %d bytes", name, got)
+			}
+			told = false
+			pass(readingAge)
+			if !b.take(1000) {
+				t.Errorf("%s: a wall that nobody sees stops somebody", name)
+			}
+		})
+	}
+}
+
 // TestMachine reads what kernels write, of both versions of control groups.
 func TestMachine(t *testing.T) {
 	for name, test := range map[string]struct {

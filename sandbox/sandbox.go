@@ -215,6 +215,7 @@ const (
 	BoundaryLandlock   Boundary = "landlock"       // a second wall around files
 	LimitMemory        Boundary = "memory"         // Limits.MemoryBytes
 	LimitCPU           Boundary = "cpu"            // Limits.MilliCPU
+	LimitAllMemory     Boundary = "all-memory"     // what all sandboxes of a driver may use together, see MemoryBounder
 	LimitPIDs          Boundary = "pids"           // Limits.PIDs
 	LimitOpenFiles     Boundary = "open-files"     // Limits.OpenFiles
 	LimitTmp           Boundary = "tmp"            // Limits.TmpBytes
@@ -227,8 +228,8 @@ const (
 // Boundaries is every Boundary, in the order they are shown.
 var Boundaries = []Boundary{
 	BoundaryFiles, BoundaryProcesses, BoundaryNetwork, BoundaryEgress, BoundaryIdentity, BoundarySyscalls,
-	BoundaryLandlock, LimitMemory, LimitCPU, LimitPIDs, LimitOpenFiles, LimitTmp, LimitDiskBandwidth,
-	LimitNetBandwidth, AbilityAttach,
+	BoundaryLandlock, LimitMemory, LimitAllMemory, LimitCPU, LimitPIDs, LimitOpenFiles, LimitTmp,
+	LimitDiskBandwidth, LimitNetBandwidth, AbilityAttach,
 }
 
 // Capability says whether a driver enforces a boundary on this host.

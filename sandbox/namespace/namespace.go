@@ -21,6 +21,8 @@ import (
 	"slices"
 	"sync"
 
+	"golang.org/x/sys/unix"
+
 	"hotaru/sandbox"
 	"hotaru/sandbox/namespace/cgroup"
 	"hotaru/sandbox/namespace/erofs"
@@ -39,6 +41,9 @@ type Config struct {
 	// DiskReserve is how many bytes of the state directory's disk the sandboxes' /tmp leave free for others: 0 means
 	// image.DefaultReserve.
 	DiskReserve int64
+	// MemoryBytes is what all sandboxes may use together; 0 means all that there is. It is a wall, not a budget: beyond it
+	// the kernel kills.
+	MemoryBytes int64
 	// Mkfs is the path of mkfs.ext4; empty means where distributions have it.
 	Mkfs string
 	// CgroupV1 leaves version 2 control groups alone on a host that has both versions.
@@ -79,7 +84,10 @@ type Driver struct {
 	filter   []byte
 	landlock bool
 	v1Only   bool
-	rootless bool    // root of a user namespace only
+	rootless bool // root of a user namespace only
+	// memory is Config.MemoryBytes; bounded says that it is enforced, after Sweep at the latest.
+	memory   int64
+	bounded  bool
 	housing  Housing // nil: none but ours
 	housed   bool    // the housing is to be closed
 	spawner  *spawner
@@ -122,7 +130,7 @@ func New(config Config) (*Driver, error) {
 	}
 	d := &Driver{
 		log: config.Log, filter: seccomp.Bytes(filter), landlock: hasLandlock(), v1Only: config.CgroupV1,
-		network: config.Network, fault: config.Fault,
+		network: config.Network, fault: config.Fault, memory: config.MemoryBytes,
 		housing: config.Housing, boxes: map[string]*box{},
 	}
 	if d.housing != nil {
@@ -146,6 +154,10 @@ func (d *Driver) open(program []byte, config Config) error {
 	}
 	d.rootless, d.numbers = ids.Rootless, newNumbers(d.state.name, ids)
 	if err := d.openCgroups(); err != nil {
+		return err
+	}
+	err = d.boundMemory()
+	if d.bounded = d.bounded || errors.Is(err, unix.EBUSY); err != nil && !d.bounded {
 		return err
 	}
 	d.images, d.noImages = image.Open(context.Background(), image.Config{
@@ -188,8 +200,26 @@ func (d *Driver) openCgroups() error {
 	if err := d.state.recordCgroups(slices.Concat(layout.Dirs(), others)); err != nil {
 		return err
 	}
-	d.cgroups, err = cgroup.Open(layout, others...)
+	if d.cgroups, err = cgroup.Open(layout, others...); err != nil {
+		return err
+	}
+	return nil
+}
+
+// boundMemory builds the wall around all sandboxes. The kernel refuses it (EBUSY) where those that a dead daemon left use
+// more: Sweep removes them and builds it then.
+func (d *Driver) boundMemory() (err error) {
+	d.bounded, err = d.cgroups.BoundMemory(d.memory)
 	return err
+}
+
+// MemoryLeft implements sandbox.MemoryBounder.
+func (d *Driver) MemoryLeft() (bytes int64, ok bool) {
+	bytes, ok, err := d.cgroups.MemoryLeft()
+	if err != nil {
+		d.log.Warn("reading what all sandboxes use", "error", err)
+	}
+	return bytes, ok && err == nil
 }
 
 func (d *Driver) release() error {
@@ -238,7 +268,10 @@ func (d *Driver) Sweep(ctx context.Context) error {
 	if err := d.state.sweep(ctx, d.cgroups.LiftLate); err != nil {
 		return err
 	}
-	return d.openCgroups() // the sweep took our own parent directories along
+	if err := d.openCgroups(); err != nil { // the sweep took our own parent directories along
+		return err
+	}
+	return d.boundMemory()
 }
 
 // Close destroys every sandbox, those that are being made included, and gives the state directory back.

@@ -51,6 +51,9 @@ func quantile(times []time.Duration, percent int) float64 {
 	return float64(times[min(len(times)-1, len(times)*percent/100)]) / float64(time.Millisecond)
 }
 
+// allMemory is what the suite's sandboxes may use together.
+const allMemory = 512 << 20
+
 // TestSuite runs on a host of its own, with a way to an Internet of its own.
 func TestSuite(t *testing.T) {
 	needRoot(t)
@@ -59,8 +62,8 @@ func TestSuite(t *testing.T) {
 	}
 	outside := routertest.Echo(t, routertest.Furnish(t))
 	sandboxtest.Run(t, func(t testing.TB) sandboxtest.Fixture {
-		driver := openDriver(t, namespace.Config{StateDir: t.TempDir(), Network: newRouter(t)})
-		return sandboxtest.Fixture{Driver: driver, Root: sandboxtest.Root(t), Outside: outside}
+		driver := openDriver(t, namespace.Config{StateDir: t.TempDir(), Network: newRouter(t), MemoryBytes: allMemory})
+		return sandboxtest.Fixture{Driver: driver, Root: sandboxtest.Root(t), Outside: outside, MemoryBytes: allMemory}
 	})
 }
 
@@ -71,7 +74,7 @@ func TestSuiteCgroupV1(t *testing.T) {
 		t.Skip("this host has no version 1 control groups: ", err)
 	}
 	sandboxtest.Run(t, func(t testing.TB) sandboxtest.Fixture {
-		driver := openDriver(t, namespace.Config{StateDir: t.TempDir(), CgroupV1: true})
-		return sandboxtest.Fixture{Driver: driver, Root: sandboxtest.Root(t)}
+		driver := openDriver(t, namespace.Config{StateDir: t.TempDir(), CgroupV1: true, MemoryBytes: allMemory})
+		return sandboxtest.Fixture{Driver: driver, Root: sandboxtest.Root(t), MemoryBytes: allMemory}
 	})
 }

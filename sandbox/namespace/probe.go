@@ -55,6 +55,25 @@ func (d *Driver) probeDisk() (c sandbox.Capability, lacks bool) {
 	return c, true
 }
 
+const delegatedScope = "run hotaru in a delegated scope: systemd-run --user --scope -p Delegate=yes hotaru serve"
+
+// probeAllMemory says what keeps all sandboxes together from being limited; ofOne does so of one alone.
+func (d *Driver) probeAllMemory(ofOne sandbox.Capability) (c sandbox.Capability, lacks bool) {
+	switch {
+	case ofOne.Reason != "":
+		return ofOne, true
+	case d.memory == 0:
+		c.Reason = "it is not known how much memory all sandboxes may use together"
+		c.Mend = "hotaru serve --memory-budget=MIB"
+	case !d.bounded:
+		c.Reason = "the control group around all sandboxes is not this user's to limit"
+		c.Mend = delegatedScope
+	default:
+		return c, false
+	}
+	return c, true
+}
+
 // probe says what is enforced on this host; noNetwork is why there is no network, if there is none.
 func (d *Driver) probe(noNetwork string) []sandbox.Capability {
 	missing := map[sandbox.Boundary]sandbox.Capability{}
@@ -99,7 +118,7 @@ func (d *Driver) probe(noNetwork string) []sandbox.Capability {
 		if !has && d.rootless {
 			missing[boundary] = sandbox.Capability{
 				Reason: fmt.Sprintf("no control group with the %s controller was delegated to this user", boundary),
-				Mend:   "run hotaru in a delegated scope: systemd-run --user --scope -p Delegate=yes hotaru serve",
+				Mend:   delegatedScope,
 			}
 		} else if !has {
 			missing[boundary] = sandbox.Capability{
@@ -107,6 +126,9 @@ func (d *Driver) probe(noNetwork string) []sandbox.Capability {
 				Mend:   "mount cgroup2 at /sys/fs/cgroup, with that controller in cgroup.controllers",
 			}
 		}
+	}
+	if c, lacks := d.probeAllMemory(missing[sandbox.LimitMemory]); lacks {
+		missing[sandbox.LimitAllMemory] = c
 	}
 	if d.housing != nil {
 		for _, c := range d.housing.Lacks() {

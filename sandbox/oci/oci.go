@@ -27,6 +27,8 @@ type Config struct {
 	SearchPath []string
 	// DiskReserve is namespace.Config's.
 	DiskReserve int64
+	// MemoryBytes is namespace.Config's.
+	MemoryBytes int64
 	// Stage1 is the init program; nil means the one embedded in this binary.
 	Stage1 []byte
 	// Network and NoNetwork are namespace.Config's.
@@ -50,7 +52,7 @@ func New(config Config) (sandbox.Driver, error) {
 		return nil, err
 	}
 	return namespace.New(namespace.Config{
-		StateDir: config.StateDir, Stage1: config.Stage1, DiskReserve: config.DiskReserve, Log: config.Log,
+		StateDir: config.StateDir, Stage1: config.Stage1, DiskReserve: config.DiskReserve, MemoryBytes: config.MemoryBytes, Log: config.Log,
 		Housing: &housing{runtime: found}, Network: config.Network, NoNetwork: config.NoNetwork,
 	})
 }

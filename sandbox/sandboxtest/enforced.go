@@ -47,6 +47,7 @@ func testEnforced(t *testing.T, h *host) {
 		sandbox.BoundarySyscalls:   enforcesSyscalls,
 		sandbox.BoundaryLandlock:   enforcesLandlock,
 		sandbox.LimitMemory:        enforcesMemory,
+		sandbox.LimitAllMemory:     enforcesAllMemory,
 		sandbox.LimitCPU:           enforcesCPU,
 		sandbox.LimitPIDs:          enforcesPIDs,
 		sandbox.LimitOpenFiles:     enforcesOpenFiles,
@@ -182,6 +183,30 @@ func enforcesMemory(t *testing.T, h *host) {
 	must(t, again.Signal(syscall.SIGKILL))
 	if got := again.wait(); got.OOMKilled {
 		t.Error("an ordinary kill counts as lack of memory")
+	}
+}
+
+// Each of two may use as much as it likes, and both together may not: the larger one goes.
+func enforcesAllMemory(t *testing.T, h *host) {
+	spec := h.spec("all-memory")
+	spec.Limits.MemoryBytes = 0
+	whole, quarter := fmt.Sprint(h.MemoryBytes>>20), fmt.Sprint(h.MemoryBytes/4>>20)
+	small := h.start(h.create(h.spec("small")), program("sleep"))
+	small.expect("ready")
+	large := h.create(spec)
+	first := h.start(large, program("eat", quarter))
+	first.expect("ate " + quarter)
+	spec.ID = "all-memory-2"
+	second := h.start(h.create(spec), program("eat", whole))
+	if got := second.wait(); got.Signal != syscall.SIGKILL || !got.OOMKilled {
+		t.Errorf("%+v, want a kill for lack of memory", got)
+	}
+	for what, p := range map[string]*running{"a small one": small, "one of a quarter of the memory": first} {
+		select {
+		case <-p.Done():
+			t.Errorf("%s ended with %+v", what, p.Status())
+		default:
+		}
 	}
 }
 

@@ -26,6 +26,8 @@ type Fixture struct {
 	Root sandbox.Root
 	// Outside is where a driver with BoundaryEgress finds a TCP server that echoes: HOST:PORT.
 	Outside string
+	// MemoryBytes is what the sandboxes of a driver with LimitAllMemory may use together, less than a machine of tests has.
+	MemoryBytes int64
 }
 
 // suite runs the tests of one driver.

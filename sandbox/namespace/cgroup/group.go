@@ -7,13 +7,10 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"math"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
-	"strconv"
-	"strings"
 	"syscall"
 	"time"
 
@@ -81,37 +78,6 @@ func (p *Parent) open() error {
 	}
 	p.roles = p.layout.dirs()
 	return p.boundAll()
-}
-
-// boundAll keeps all groups together from taking every process and thread that the host can have, which are few: a quarter
-// is left for others, this process included.
-func (p *Parent) boundAll() error {
-	r := p.layout.pids
-	if r.dir == "" {
-		return nil
-	}
-	most := int64(math.MaxInt64)
-	for _, file := range []string{"pid_max", "threads-max"} {
-		content, err := read("/proc/sys/kernel", file)
-		if err != nil {
-			return fmt.Errorf("cgroup: %w", err)
-		}
-		value, err := strconv.ParseInt(strings.TrimSpace(content), 10, 64)
-		if err != nil {
-			return fmt.Errorf("cgroup: %s: %w", file, err)
-		}
-		most = min(most, value)
-	}
-	err := write(r.dir, "pids.max", strconv.FormatInt(most/4*3, 10))
-	if err == nil || p.layout.rootless && isRefused(err) {
-		return nil
-	}
-	return fmt.Errorf("cgroup: %w", err)
-}
-
-// isRefused says whether an ordinary user may not do what failed.
-func isRefused(err error) bool {
-	return errors.Is(err, fs.ErrPermission) || errors.Is(err, unix.EROFS)
 }
 
 // delegate lets the children of a version 2 group have the controllers that we use.

@@ -73,10 +73,16 @@ func (g *Group) setMemoryV2(bytes int64) error {
 	return nil
 }
 
-// setMemoryV1 keeps memory alone at most memory with swap, as the kernel demands, in the order that never
-// breaks it on the way.
 func (g *Group) setMemoryV1(bytes int64, lowers bool) error {
-	dir := g.in(g.parent.layout.memory)
+	if err := writeMemoryV1(g.in(g.parent.layout.memory), bytes, lowers); err != nil {
+		return err
+	}
+	return g.setSocketsV1(bytes)
+}
+
+// writeMemoryV1 keeps memory alone at most memory with swap, as the kernel demands, in the order that never
+// breaks it on the way.
+func writeMemoryV1(dir string, bytes int64, lowers bool) error {
 	value := "-1"
 	if bytes > 0 {
 		value = strconv.FormatInt(bytes, 10)
@@ -94,7 +100,7 @@ func (g *Group) setMemoryV1(bytes int64, lowers bool) error {
 			return fmt.Errorf("cgroup: %w", err)
 		}
 	}
-	return g.setSocketsV1(bytes)
+	return nil
 }
 
 // The least and the most that setSocketsV1 lets sockets hold, in bytes.
