@@ -10,10 +10,12 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"os/exec"
 	"path"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 )
@@ -59,43 +61,52 @@ func onHost(ctx context.Context, program string, args []string, files string) ([
 // installBootstrap writes the bootstrap of an interpreter under dir, once, and returns its directory. inside
 // is where the directory will be seen: it is in the names that stack traces show.
 func installBootstrap(ctx context.Context, dir string, in *Interpreter, inside string, compile compiler) (string, error) {
-	source := path.Join("bootstrap", string(in.Language))
-	entries, err := bootstraps.ReadDir(source)
+	files, err := bootstrapFiles(in.Language)
 	if err != nil {
-		return "", fmt.Errorf("runtime: no bootstrap for %s: %w", in.Language, err)
+		return "", err
 	}
+	names := slices.Sorted(maps.Keys(files))
 	sum := sha256.New()
 	fmt.Fprintf(sum, "%s\n%s\n%s\n", in.Path, in.Version, inside)
-	for _, entry := range entries {
-		content, err := bootstraps.ReadFile(path.Join(source, entry.Name()))
-		if err != nil {
-			return "", fmt.Errorf("runtime: read bootstrap: %w", err)
-		}
-		fmt.Fprintf(sum, "%s %x\n", entry.Name(), sha256.Sum256(content))
+	for _, name := range names {
+		fmt.Fprintf(sum, "%s %x\n", name, sha256.Sum256(files[name]))
 	}
 	name := fmt.Sprintf("%s-%s-%s", in.Language, in.Version, hex.EncodeToString(sum.Sum(nil))[:16])
 	return buildOnce(dir, name, func(tmp string) error {
-		for _, entry := range entries {
-			content, err := bootstraps.ReadFile(path.Join(source, entry.Name()))
-			if err != nil {
-				return err
-			}
-			if err := writeFile(filepath.Join(tmp, entry.Name()), content, 0o644); err != nil {
+		for name, content := range files {
+			if err := writeFile(filepath.Join(tmp, name), content, 0o644); err != nil {
 				return err
 			}
 		}
 		if in.Language != Python {
 			return nil
 		}
-		return compilePython(ctx, in, tmp, entries, inside, compile)
+		return compilePython(ctx, in, tmp, names, inside, compile)
 	})
 }
 
-func compilePython(ctx context.Context, in *Interpreter, dir string, entries []fs.DirEntry, inside string, compile compiler) error {
-	names := make([]string, 0, len(entries))
-	for _, entry := range entries {
-		names = append(names, entry.Name())
+// bootstrapFiles are a language's bootstrap as it is installed.
+func bootstrapFiles(language Language) (map[string][]byte, error) {
+	source := path.Join("bootstrap", string(language))
+	entries, err := bootstraps.ReadDir(source)
+	if err != nil {
+		return nil, fmt.Errorf("runtime: no bootstrap for %s: %w", language, err)
 	}
+	files := map[string][]byte{}
+	for _, entry := range entries {
+		if files[entry.Name()], err = bootstraps.ReadFile(path.Join(source, entry.Name())); err != nil {
+			return nil, fmt.Errorf("runtime: read bootstrap: %w", err)
+		}
+	}
+	if language == NodeJS {
+		if files[nodeMain], err = oneFile(nodeMain, files); err != nil {
+			return nil, fmt.Errorf("runtime: %w", err)
+		}
+	}
+	return files, nil
+}
+
+func compilePython(ctx context.Context, in *Interpreter, dir string, names []string, inside string, compile compiler) error {
 	out, err := compile(ctx, in.Path, []string{"-I", "-S", "-c", compileScript, strings.Join(names, ","), inside}, dir)
 	made := map[string][]byte{}
 	if err == nil {

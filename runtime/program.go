@@ -114,7 +114,7 @@ func (r *Runtime) Program(opt Options) Program {
 		p.Args = []string{p.Path, "-S", "-B", filepath.Join(at.bootstrap, pythonMain+".pyc")}
 	case NodeJS:
 		p.Args = append([]string{p.Path}, heapLimits(opt.MemoryMB)...)
-		p.Args = append(p.Args, filepath.Join(at.bootstrap, "bootstrap.js"))
+		p.Args = append(p.Args, filepath.Join(at.bootstrap, nodeMain))
 	}
 	return p
 }

@@ -10,6 +10,7 @@ const { FD, Frames } = require('./frames.js');
 const { REQUEST_ID, TENANT_ID, patchConsole } = require('./console.js');
 const { loadHandler, forgetPaths, offerStreaming, isStreaming, highWaterMark } = require('./loader.js');
 const { trust, trustChildren } = require('./trust.js');
+const { withCompiled } = require('./compiled.js');
 
 // What only failures need is loaded when one happens: see errors.js.
 const describe = (err) => require('./errors.js').describe(err);
@@ -242,7 +243,9 @@ function framed() {
 // preload loads what most functions will, and the frames with the first event, in a process that is started before its
 // function is known.
 function preload() {
-  for (const name of ['net', 'http', 'https', 'crypto']) require(name);
+  withCompiled(() => {
+    for (const name of ['net', 'http', 'https', 'crypto']) require(name);
+  });
   daemon.eager = true;
 }
 

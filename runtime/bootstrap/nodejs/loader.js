@@ -3,8 +3,9 @@
 
 const fs = require('fs');
 const path = require('path');
-const Module = require('module');
-const { pathToFileURL } = require('url');
+
+// What require('module') returns, which takes a millisecond to load.
+const Module = require.main.constructor;
 
 // What fails to load is required by a file of this name, as on Lambda.
 const require_ = Module.createRequire(path.join(__dirname, 'index.mjs'));
@@ -42,7 +43,7 @@ async function loadModule(root, dir, name) {
   const file = path.resolve(root, dir, name);
   const isModule = inModulePackage(path.dirname(file));
   const required = (extension) => fs.existsSync(file + extension) && require_(file + extension);
-  const imported = (extension) => fs.existsSync(file + extension) && import(pathToFileURL(file + extension).href);
+  const imported = (extension) => fs.existsSync(file + extension) && import(require('url').pathToFileURL(file + extension).href);
   return required('') ||
     (isModule ? await imported('.js') : required('.js')) ||
     await imported('.mjs') ||

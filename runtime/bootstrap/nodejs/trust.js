@@ -4,6 +4,7 @@
 // older ones the variable doubles the time that Node.js takes to start.
 
 const fs = require('fs');
+const { binding } = require('./binding.js');
 
 const ANCHOR = '/etc/pki/ca-trust/source/anchors/hotaru.pem';
 
@@ -57,18 +58,9 @@ function adder(anchor, extra) {
 // secureContexts is what all secure contexts have in common. It is there before tls is, which takes 3 ms to load and
 // which most functions never need. From version 24 on Node.js does not give it away any more.
 function secureContexts() {
-  const quiet = process.noDeprecation;
-  // The warning is not for the function, which cannot help it. Where --no-deprecation says so already it is read-only.
-  if (!quiet) process.noDeprecation = true;
-  try {
-    const { prototype } = process.binding('crypto').SecureContext;
-    return typeof prototype.addRootCerts === 'function' && typeof prototype.addCACert === 'function' ? prototype : null;
-  } catch (_) {
-    return null;
-  } finally {
-    if (quiet === undefined) delete process.noDeprecation;
-    else if (!quiet) process.noDeprecation = quiet;
-  }
+  const crypto = binding('crypto');
+  const prototype = crypto && crypto.SecureContext && crypto.SecureContext.prototype;
+  return prototype && typeof prototype.addRootCerts === 'function' && typeof prototype.addCACert === 'function' ? prototype : null;
 }
 
 // trustChildren makes the Node.js programs that the function starts trust it as well, if the function has no authority
