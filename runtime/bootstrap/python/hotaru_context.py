@@ -28,6 +28,10 @@ class _Record:
 class CognitoIdentity(_Record):
     __slots__ = ("cognito_identity_id", "cognito_identity_pool_id")
 
+    def __init__(self, sent):
+        self.cognito_identity_id = sent.get("cognitoIdentityId")
+        self.cognito_identity_pool_id = sent.get("cognitoIdentityPoolId")
+
 
 class Client(_Record):
     __slots__ = ("installation_id", "app_title", "app_version_name", "app_version_code", "app_package_name")
@@ -38,18 +42,15 @@ class ClientContext(_Record):
 
 
 # The part of every context that an environment has for its life, once there is one.
-_place = {}
+_place = ()
 
 
 def _read_place():
-    for name, variable in (
-        ("log_group_name", "LOG_GROUP_NAME"),
-        ("log_stream_name", "LOG_STREAM_NAME"),
-        ("function_name", "FUNCTION_NAME"),
-        ("memory_limit_in_mb", "FUNCTION_MEMORY_SIZE"),
-        ("function_version", "FUNCTION_VERSION"),
-    ):
-        _place[name] = os.environ.get("AWS_LAMBDA_" + variable)
+    global _place
+    _place = tuple(
+        os.environ.get("AWS_LAMBDA_" + name)
+        for name in ("LOG_GROUP_NAME", "LOG_STREAM_NAME", "FUNCTION_NAME", "FUNCTION_MEMORY_SIZE", "FUNCTION_VERSION")
+    )
     return _place
 
 
@@ -60,7 +61,13 @@ class LambdaContext:
         """head is the event's header, log writes a log record."""
         self.__log = log
         self.aws_request_id = head.get("id", "")
-        self.__dict__.update(_place or _read_place())
+        (
+            self.log_group_name,
+            self.log_stream_name,
+            self.function_name,
+            self.memory_limit_in_mb,
+            self.function_version,
+        ) = _place or _read_place()
         self.invoked_function_arn = head.get("arn", "")
         self.tenant_id = head.get("tenant")
         self.client_context = None
@@ -71,13 +78,7 @@ class LambdaContext:
             self.client_context = ClientContext(client)
             if self.client_context.client is not None:
                 self.client_context.client = Client(self.client_context.client)
-        identity = _parse(head["identity"], "Cognito Identity") if head.get("identity") else {}
-        self.identity = CognitoIdentity(
-            {
-                "cognito_identity_id": identity.get("cognitoIdentityId"),
-                "cognito_identity_pool_id": identity.get("cognitoIdentityPoolId"),
-            }
-        )
+        self.identity = CognitoIdentity(_parse(head["identity"], "Cognito Identity") if head.get("identity") else {})
         self._deadline = head["deadline"]
 
     def get_remaining_time_in_millis(self):
