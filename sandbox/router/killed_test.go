@@ -170,26 +170,29 @@ func TestGivenUp(t *testing.T) {
 	l := sandbox.link
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if _, err := w.router.dialTCP(ctx, netip.AddrPortFrom(internet4, 80)); !errors.Is(err, context.Canceled) {
+	if _, err := w.router.dialTCP(ctx, netip.AddrPortFrom(internet4, 80), leastShare); !errors.Is(err, context.Canceled) {
 		t.Errorf("dialing for nobody: %v", err)
 	}
 	// As if the sandbox had gone away between its packet and the outside's answer: nobody completes the connection.
 	server := w.outside().listen(at(internet4, 0), echo)
-	outer, err := w.router.dialTCP(t.Context(), server)
+	outer, err := w.router.dialTCP(t.Context(), server, leastShare)
 	must(t, err)
 	f := flow{from: netip.AddrPortFrom(l.address4, 40000), to: server}
-	must(t, func() error {
-		if !l.takeSlots() {
-			return errors.New("no room")
-		}
-		return nil
-	}())
-	o := &opening{outer: outer, limit: time.NewTimer(time.Hour)}
+	l.mu.Lock()
+	share := l.takeShareLocked()
+	l.mu.Unlock()
+	if share == 0 {
+		t.Fatal("no room")
+	}
+	o := &opening{outer: outer, share: share, limit: time.NewTimer(time.Hour)}
 	l.mu.Lock()
 	l.openings[f] = o
 	l.mu.Unlock()
 	l.drop(f, o)
 	l.drop(f, o) // again is nothing
+	if l.held != 0 {
+		t.Errorf("%d bytes of the connections' memory are held", l.held)
+	}
 	if len(l.slots) != 0 || len(w.router.slots) != 0 || len(l.openings) != 0 {
 		t.Errorf("still counted: %d, %d, %d", len(l.slots), len(w.router.slots), len(l.openings))
 	}

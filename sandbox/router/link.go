@@ -34,6 +34,7 @@ type link struct {
 
 	mu        sync.Mutex // guards the rest
 	closed    bool
+	held      int64 // bytes of the router's room
 	openings  map[flow]*opening
 	datagrams map[flow]*conversation
 }

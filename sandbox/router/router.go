@@ -53,6 +53,9 @@ type Config struct {
 	// MaxConnections bounds the TCP connections of all sandboxes; each takes two descriptors of this process. 0 means a
 	// quarter of what it may have, which is half of them.
 	MaxConnections int
+	// MaxBuffered bounds the memory, in bytes, for what is on its way in the connections of all sandboxes. 0 means a
+	// thirty-second of this machine's, and 64 MiB at least.
+	MaxBuffered int64
 	// Log takes what is wrong with the router itself. nil means nobody.
 	Log *slog.Logger
 }
@@ -69,6 +72,8 @@ type Router struct {
 	proxies   []net.Listener
 	has6      bool
 	slots     chan struct{} // a token for each TCP connection
+	room      *room
+	most      kernelMost // of sockets towards the outside
 
 	ctx      context.Context // ends with the router
 	cancel   context.CancelFunc
@@ -98,6 +103,13 @@ func New(config Config) (*Router, error) {
 	r := &Router{
 		log: config.Log, slots: make(chan struct{}, config.MaxConnections),
 		byAddress: map[netip.Addr]*link{}, numbers: newNumbers(), nextIndex: firstIndex,
+	}
+	var err error
+	if r.room, err = makeRoom(config.MaxBuffered); err != nil {
+		return nil, err
+	}
+	if r.most, err = readKernelMost(); err != nil {
+		return nil, err
 	}
 	r.ctx, r.cancel = context.WithCancel(context.Background())
 	if err := r.open(); err != nil {

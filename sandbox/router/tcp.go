@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/netip"
 	"slices"
+	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -30,6 +31,7 @@ var keepAlive = net.KeepAliveConfig{Enable: true, Idle: 60 * time.Second, Interv
 // It keeps its tokens until it is closed. A newer one from the same port takes its place, not its tokens.
 type opening struct {
 	sequence uint32
+	share    int64        // of the memory for what is on its way
 	outer    *net.TCPConn // nil before the outside has taken it
 	limit    *time.Timer  // until the sandbox has it; nil before and after
 }
@@ -44,16 +46,20 @@ func (l *link) open(p *packet) {
 		}
 		return
 	}
-	if !l.begins.allow(1) || !l.takeSlots() {
+	if !l.begins.allow(1) {
 		return // as if the packet were lost: it is sent again
+	}
+	share := l.takeShareLocked()
+	if share == 0 {
+		return // so here
 	}
 	asking := *p // what it points into is used again
 	asking.whole = slices.Clone(p.whole)
 	asking.transport = asking.whole[len(p.whole)-len(p.transport):]
 	asking.payload = asking.whole[len(p.whole)-len(p.payload):]
-	o := &opening{sequence: p.sequence()}
+	o := &opening{sequence: p.sequence(), share: share}
 	if !l.goLocked(func() { l.dial(o, &asking) }) {
-		l.giveSlots()
+		l.giveShareLocked(share)
 		return
 	}
 	if old := l.openings[p.flow]; old != nil && old.limit != nil {
@@ -63,7 +69,11 @@ func (l *link) open(p *packet) {
 	l.openings[p.flow] = o
 }
 
+// takeSlots takes a token of each number. As with the memory (room.go), nobody has more than are left for the others.
 func (l *link) takeSlots() bool {
+	if len(l.slots) >= cap(l.router.slots)-len(l.router.slots) {
+		return false
+	}
 	select {
 	case l.slots <- struct{}{}:
 	default:
@@ -80,9 +90,30 @@ func (l *link) takeSlots() bool {
 
 func (l *link) giveSlots() { <-l.slots; <-l.router.slots }
 
+// takeShareLocked takes what another connection needs: a token of each number, and memory. 0 means that there is not enough.
+func (l *link) takeShareLocked() int64 {
+	if !l.takeSlots() {
+		return 0
+	}
+	least := int64(len(l.slots)-1) * leastShare
+	share := l.router.room.take(l.held, l.held-least)
+	if share == 0 {
+		l.giveSlots()
+		return 0
+	}
+	l.held += share
+	return share
+}
+
+func (l *link) giveShareLocked(share int64) {
+	l.held -= share
+	l.router.room.give(share)
+	l.giveSlots()
+}
+
 // dial connects to the outside and tells the sandbox what came of it.
 func (l *link) dial(o *opening, p *packet) {
-	outer, err := l.router.dialTCP(l.ctx, p.to)
+	outer, err := l.router.dialTCP(l.ctx, p.to, o.share)
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	wanted := l.openings[p.flow] == o // and not given up for a newer one
@@ -105,11 +136,14 @@ func (l *link) dial(o *opening, p *packet) {
 }
 
 // dialTCP connects if that is allowed.
-func (r *Router) dialTCP(ctx context.Context, to netip.AddrPort) (*net.TCPConn, error) {
+func (r *Router) dialTCP(ctx context.Context, to netip.AddrPort, share int64) (*net.TCPConn, error) {
 	if err := r.policy.check(to.Addr()); err != nil {
 		return nil, err
 	}
-	dialer := net.Dialer{Timeout: dialLimit, KeepAliveConfig: keepAlive}
+	sizes := divide(share)
+	dialer := net.Dialer{Timeout: dialLimit, KeepAliveConfig: keepAlive, Control: func(_, _ string, c syscall.RawConn) error {
+		return r.most.bound(c, sizes.outerReceive, sizes.outerSend) // before it says how much it takes
+	}}
 	conn, err := dialer.DialContext(ctx, "tcp", to.String())
 	if err != nil {
 		return nil, err
@@ -144,7 +178,7 @@ func (l *link) forgetLocked(f flow, o *opening) {
 	}
 	o.limit = nil
 	reset(o.outer)
-	l.giveSlots()
+	l.giveShareLocked(o.share)
 }
 
 // accept takes the connections that sandboxes have completed.
@@ -186,7 +220,13 @@ func (l *link) accepted(inner *net.TCPConn) bool {
 	o.limit.Stop()
 	o.limit = nil
 	return l.goLocked(func() {
-		l.relay(inner, o.outer)
+		sizes := divide(o.share)
+		if err := boundInner(inner, sizes.innerReceive, sizes.innerSend); err != nil {
+			l.router.log.Warn("bounding a connection of a sandbox", "error", err)
+			reset(inner)
+		} else {
+			l.relay(inner, o.outer, sizes.buffers)
+		}
 		l.mu.Lock()
 		defer l.mu.Unlock()
 		l.forgetLocked(f, o)

@@ -210,7 +210,7 @@ func TestTooManyConnections(t *testing.T) {
 	if !routertest.InHost(t) {
 		return
 	}
-	w := newWorld(t)
+	w := newWorld(t, func(c *Config) { c.MaxConnections = 2 * maxConnections })
 	sandbox := w.sandbox(0)
 	for range maxConnections - 2 {
 		sandbox.link.slots <- struct{}{}

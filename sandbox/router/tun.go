@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strconv"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -41,10 +42,10 @@ func setSysctls(has6 bool) error {
 		// Where a packet comes from is checked by a rule, for IPv6 too.
 		{"ipv4/conf/all/rp_filter", "0"},
 		{"ipv4/conf/default/rp_filter", "0"},
-		// Both ends are on this machine: no more is ever under way, and a thousand connections of a sandbox that does not
-		// read hold no more than this.
-		{"ipv4/tcp_rmem", "4096 131072 524288"},
-		{"ipv4/tcp_wmem", "4096 65536 524288"},
+		// Both ends are on this machine: no more is ever under way, and no connection holds more
+		// than this, or its share (room.go).
+		{"ipv4/tcp_rmem", "4096 " + strconv.Itoa(innerLeast) + " " + strconv.Itoa(innerMost)},
+		{"ipv4/tcp_wmem", "4096 65536 " + strconv.Itoa(innerMost)},
 		{"ipv4/conf/all/send_redirects", "0"},
 		{"ipv4/conf/default/send_redirects", "0"},
 		{"ipv4/conf/all/accept_redirects", "0"},

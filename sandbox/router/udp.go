@@ -138,14 +138,14 @@ func (l *link) receive(f flow, c *conversation) {
 		if c.outer.SetReadDeadline(end) != nil {
 			return
 		}
-		buffer, n, err := read(c.raw, false)
+		buffer, n, err := wholeBuffers.read(c.raw, false)
 		switch {
 		case err == nil:
 			c.touch()
 			if l.down.allow(n) {
-				l.router.inject(f.datagram(buffer[:n]))
+				l.router.inject(f.datagram((*buffer)[:n]))
 			}
-			buffers.Put(buffer)
+			wholeBuffers.put(buffer)
 		case errors.Is(err, net.ErrClosed):
 			return
 		case errors.Is(err, os.ErrDeadlineExceeded):
