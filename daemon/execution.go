@@ -10,6 +10,7 @@ import (
 	"hotaru/pki"
 	"hotaru/pool"
 	"hotaru/runtime"
+	"hotaru/runtime/sdk"
 )
 
 // openExecution opens what code runs in, and removes what a Hotaru that died with this data directory left
@@ -26,6 +27,7 @@ func (d *Daemon) openExecution(ctx context.Context) (err error) {
 	d.runtimes = &runtime.Catalog{
 		Search:   runtime.Search{Path: d.config.SearchPath, Homes: d.config.HomeDirs},
 		StateDir: filepath.Join(dir, "runtimes"), Nearest: d.config.Runtimes == "nearest",
+		SDKs: SDKs(dir),
 	}
 	if d.loopback.tls != nil {
 		d.runtimes.CA = d.ca.PEM()
@@ -36,6 +38,9 @@ func (d *Daemon) openExecution(ctx context.Context) (err error) {
 		return err
 	}
 	if err := d.openDrivers(ctx); err != nil {
+		return err
+	}
+	if err := d.runtimes.SweepSDKs(); err != nil {
 		return err
 	}
 	if lacking := d.runtimes.Lacking(); len(lacking) > 0 && d.driver.Name() != "process" {
@@ -50,6 +55,9 @@ func (d *Daemon) openExecution(ctx context.Context) (err error) {
 	d.onClose(func(context.Context) error { return d.inside.Close() })
 	return nil
 }
+
+// SDKs is where the Hotaru of a data directory has AWS's SDKs for its runtimes. It takes what is there when it starts.
+func SDKs(dataDir string) sdk.Store { return sdk.Store{Dir: filepath.Join(dataDir, "sdk")} }
 
 // openLoopback decides what environments find on their loopback, and whom they trust.
 func (d *Daemon) openLoopback() error {

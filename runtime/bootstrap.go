@@ -18,6 +18,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"hotaru/runtime/sdk"
 )
 
 //go:embed bootstrap
@@ -58,9 +60,9 @@ func onHost(ctx context.Context, program string, args []string, files string) ([
 	return out, nil
 }
 
-// installBootstrap writes the bootstrap of an interpreter under dir, once, and returns its directory. inside
-// is where the directory will be seen: it is in the names that stack traces show.
-func installBootstrap(ctx context.Context, dir string, in *Interpreter, inside string, compile compiler) (string, error) {
+// installBootstrap writes the bootstrap of an interpreter under dir, once, and returns its directory, with an SDK in it
+// unless given is nil. inside is where the directory will be seen: it is in the names that stack traces show.
+func installBootstrap(ctx context.Context, dir string, in *Interpreter, given *sdk.Installed, inside string, compile compiler) (string, error) {
 	files, err := bootstrapFiles(in.Language)
 	if err != nil {
 		return "", err
@@ -72,16 +74,24 @@ func installBootstrap(ctx context.Context, dir string, in *Interpreter, inside s
 		fmt.Fprintf(sum, "%s %x\n", name, sha256.Sum256(files[name]))
 	}
 	name := fmt.Sprintf("%s-%s-%s", in.Language, in.Version, hex.EncodeToString(sum.Sum(nil))[:16])
+	if given != nil {
+		name += withSDK + given.Digest
+	}
 	return buildOnce(dir, name, func(tmp string) error {
 		for name, content := range files {
 			if err := writeFile(filepath.Join(tmp, name), content, 0o644); err != nil {
 				return err
 			}
 		}
-		if in.Language != Python {
+		if in.Language == Python {
+			if err := compilePython(ctx, in, tmp, names, inside, compile); err != nil {
+				return err
+			}
+		}
+		if given == nil {
 			return nil
 		}
-		return compilePython(ctx, in, tmp, names, inside, compile)
+		return given.ShowIn(tmp)
 	})
 }
 

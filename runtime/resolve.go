@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync"
 
+	"hotaru/runtime/sdk"
 	"hotaru/sandbox"
 )
 
@@ -21,6 +22,9 @@ type Catalog struct {
 	// CA is a certificate authority, as PEM, that programs inside a sandbox trust beside the host's; empty means the
 	// host's alone.
 	CA []byte
+	// SDKs are AWS's SDKs for interpreters of this machine; a base image has the one that it brings along. A runtime keeps
+	// the one that was there when it was resolved first.
+	SDKs sdk.Store
 	// Bases are base images by the identifier of the runtime that they are for; "" is for every other. A runtime
 	// without one has a root that is assembled from the host.
 	Bases map[string]*Base
@@ -124,14 +128,19 @@ func (c *Catalog) resolve(ctx context.Context, info Info) (*Runtime, error) {
 		return nil, err
 	}
 	shown, compile := runtimeDir, compiler(onHost)
-	if r.base != nil {
+	var given *sdk.Installed
+	var err error
+	if r.base == nil {
+		if given, err = c.SDKs.Installed(r.Interpreter.SDK()); err != nil {
+			return nil, err
+		}
+	} else {
 		shown = baseBootstrap
 		compile = func(ctx context.Context, program string, args []string, files string) ([]byte, error) {
 			return c.inside(ctx, r.base, program, append(args, LayerRoot), files)
 		}
 	}
-	var err error
-	r.bootstrap, err = installBootstrap(ctx, filepath.Join(c.StateDir, "bootstraps"), r.Interpreter, shown, compile)
+	r.bootstrap, err = installBootstrap(ctx, filepath.Join(c.StateDir, "bootstraps"), r.Interpreter, given, shown, compile)
 	if err != nil {
 		return nil, err
 	}

@@ -102,6 +102,10 @@ func (c *Catalog) layout() []node {
 		node{path: "etc/os-release", mode: fs.ModeSymlink, content: "../usr/lib/os-release"},
 		node{path: "etc/mtab", mode: fs.ModeSymlink, content: "/proc/self/mounts"},
 		node{path: "var/run", mode: fs.ModeSymlink, content: "../run"},
+		// Node.js's ES modules know nothing of NODE_PATH, which on Lambda they do: they look for packages in directories
+		// above, and find first what layers have and then the SDK. What is not an ES module passes these over (loader.js).
+		node{path: "var/node_modules", mode: fs.ModeSymlink, content: LayerRoot + "/nodejs/node_modules"},
+		node{path: "node_modules", mode: fs.ModeSymlink, content: runtimeDir + "/node_modules"},
 	)
 	for _, name := range besideUsr {
 		info, err := os.Lstat("/" + name)

@@ -8,7 +8,7 @@
 const fs = require('fs');
 const { FD, Frames } = require('./frames.js');
 const { REQUEST_ID, TENANT_ID, patchConsole } = require('./console.js');
-const { loadHandler, forgetPaths, offerStreaming, isStreaming, highWaterMark } = require('./loader.js');
+const { loadHandler, forgetPaths, followNodePath, offerStreaming, isStreaming, highWaterMark } = require('./loader.js');
 const { trust, trustChildren } = require('./trust.js');
 const { withCompiled } = require('./compiled.js');
 
@@ -209,6 +209,7 @@ async function begin({ handler: name, env }) {
   } catch (_) { // a function without code: loading it says so better
   }
   forgetPaths();
+  if (process.env.HOTARU_LAYER_ROOT !== undefined) followNodePath();
   trustChildren();
   logError = patchConsole((text) => daemon.log(text));
   offerStreaming();

@@ -14,6 +14,11 @@ const fault = (kind, message) => new (require('./errors.js').RuntimeError)(kind,
 const STREAMING = Symbol.for('aws.lambda.runtime.handler.streaming');
 const HIGH_WATER_MARK = Symbol.for('aws.lambda.runtime.handler.streaming.highWaterMark');
 
+// These lead ES modules to layers and the SDK (runtime/root.go). What is required goes by NODE_PATH, which has an order of
+// its own for the layers of one version of Node.js.
+const modulePaths = Module._nodeModulePaths;
+Module._nodeModulePaths = (from) => modulePaths(from).filter((dir) => dir !== '/var/node_modules' && dir !== '/node_modules');
+
 // loadHandler returns the function that handler ("dir/module.export.path") names under root.
 async function loadHandler(root, handler) {
   if (handler.includes('..')) {
@@ -73,6 +78,12 @@ function forgetPaths() {
   Module._initPaths();
 }
 
+// followNodePath has ES modules find what NODE_PATH names, where there is no root whose directories do that. It takes a
+// thread, and a Node.js that is new enough.
+function followNodePath() {
+  if (Module.register) Module.register(pathToFileURL(path.join(__dirname, 'nodepath.mjs')));
+}
+
 // offerStreaming defines the global with which a function marks a handler that streams its response.
 function offerStreaming() {
   if (/^(1|true)$/.test(process.env.AWS_LAMBDA_NODEJS_NO_GLOBAL_AWSLAMBDA || '')) return;
@@ -101,4 +112,4 @@ function highWaterMark(handler) {
   return bytes >= 0 ? bytes : undefined;
 }
 
-module.exports = { loadHandler, forgetPaths, offerStreaming, isStreaming, highWaterMark };
+module.exports = { loadHandler, forgetPaths, followNodePath, offerStreaming, isStreaming, highWaterMark };

@@ -408,14 +408,19 @@ def begin(variables):
 
 
 def set_search_path(task):
-    """Puts the module search path into Lambda's order: the function, its layers, the interpreter. Returns the first two."""
-    import site
+    """Puts the module search path into Lambda's order: the function, its layers, the SDK, the interpreter. Returns the first two.
 
+    The SDK is in the runtime's directory, beside this file. What else an interpreter of the host has installed is nothing of
+    Lambda's; a base image's interpreter, whose bootstrap is elsewhere, keeps its packages.
+    """
     version = "python{}.{}".format(*sys.version_info)
     layers = os.environ.get("HOTARU_LAYER_ROOT", "/opt") + "/python"
     first = [task, "{}/lib/{}/site-packages".format(layers, version), layers]
     first += [p for p in sys.path if p not in first]
-    first += [p for p in site.getsitepackages([sys.prefix]) if p not in first and os.path.isdir(p)]
+    if os.path.dirname(os.path.abspath(__file__)) != os.environ.get("LAMBDA_RUNTIME_DIR"):
+        import site
+
+        first += [p for p in site.getsitepackages([sys.prefix]) if p not in first and os.path.isdir(p)]
     sys.path[:] = first
     return first[:3]
 
