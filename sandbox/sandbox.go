@@ -182,6 +182,10 @@ type Command struct {
 	Stdout, Stderr *os.File
 	// Files become descriptors 3, 4, ... of the process.
 	Files []*os.File
+	// Template, if it is not nil, is copied instead of executing Path with Args and Env, which are its own. It is the same
+	// driver's and has the same Root. The sandbox has had no process yet: else ErrSealed. Any other error leaves the
+	// sandbox as it was, and the same command without a template is the way out.
+	Template Template
 }
 
 // ExitStatus says how a process ended: by Signal if that is not 0, else with Code.
@@ -250,7 +254,7 @@ func (e Error) Error() string { return string(e) }
 const (
 	// ErrDestroyed answers every call after Destroy.
 	ErrDestroyed Error = "sandbox: destroyed"
-	// ErrSealed answers Attach once user code may have run.
+	// ErrSealed answers Attach, and Start of a template's copy, once user code may have run.
 	ErrSealed Error = "sandbox: code is already attached"
 	// ErrNotFound answers Start for a program that is not inside or not executable.
 	ErrNotFound Error = "sandbox: no such program"

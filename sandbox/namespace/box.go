@@ -32,6 +32,8 @@ type box struct {
 	number int
 	tmp    tmp
 	late   late
+	root   sandbox.Root
+	limits []wire.Limit
 	group  *cgroup.Group
 	oom    *cgroup.OOMWatch
 	house  *tenancy  // nil where this driver makes the namespaces itself
@@ -158,6 +160,9 @@ func (b *box) Start(ctx context.Context, cmd sandbox.Command) (sandbox.Process, 
 	defer b.end()
 	if b.frozen {
 		return nil, sandbox.ErrFrozen
+	}
+	if cmd.Template != nil {
+		return b.fork(ctx, &cmd)
 	}
 	if err := b.moveIn(ctx); err != nil {
 		return nil, err

@@ -49,6 +49,8 @@ func (d *Driver) Create(ctx context.Context, spec sandbox.Spec) (sandbox.Sandbox
 		driver:    d,
 		id:        spec.ID,
 		number:    number,
+		root:      spec.Root,
+		limits:    limitsOf(&spec),
 		op:        make(chan struct{}, 1),
 		dying:     make(chan struct{}),
 		destroyed: make(chan struct{}),
@@ -129,21 +131,34 @@ func (d *Driver) groupLimits(l sandbox.Limits) cgroup.Limits {
 
 // clone starts stage-1 in new namespaces and what listens to it.
 func (b *box) clone(ctx context.Context) error {
-	ours, theirs, err := socketPair()
+	d := b.driver
+	pidfd, conn, err := d.launch(ctx, b.group, wire.Launch{
+		InitID: uint32(d.numbers.initID(b.number)), UserID: uint32(d.numbers.userID(b.number)), UID: insideUID, GID: insideGID,
+	})
 	if err != nil {
 		return err
 	}
-	defer theirs.Close()
-	unified, err := b.group.OpenUnified()
+	b.enter(pidfd, conn)
+	return nil
+}
+
+// launch starts a stage-1 in a control group. The caller closes both.
+func (d *Driver) launch(ctx context.Context, group *cgroup.Group, request wire.Launch) (*os.File, *net.UnixConn, error) {
+	ours, theirs, err := socketPair()
 	if err != nil {
-		return errors.Join(err, ours.Close())
+		return nil, nil, err
+	}
+	defer theirs.Close()
+	unified, err := group.OpenUnified()
+	if err != nil {
+		return nil, nil, errors.Join(err, ours.Close())
 	}
 	if unified != nil {
 		defer unified.Close()
 	}
-	enter, leave, err := b.group.OpenTasks()
+	enter, leave, err := group.OpenTasks()
 	if err != nil {
-		return errors.Join(err, ours.Close())
+		return nil, nil, errors.Join(err, ours.Close())
 	}
 	defer closeFiles(enter)
 	defer closeFiles(leave)
@@ -152,18 +167,13 @@ func (b *box) clone(ctx context.Context) error {
 		files = append(files, unified)
 	}
 	files = append(append(files, enter...), leave...)
-	d := b.driver
-	request := wire.Launch{
-		InitID: uint32(d.numbers.initID(b.number)), UserID: uint32(d.numbers.userID(b.number)), UID: insideUID, GID: insideGID,
-		HasCgroup: unified != nil, Groups: uint32(len(enter)),
-	}
+	request.HasCgroup, request.Groups = unified != nil, uint32(len(enter))
 	// Once asked for, it is coming: to leave before it is here would leave it behind.
 	pidfd, err := d.spawner.launch(context.WithoutCancel(ctx), request, files)
 	if err != nil {
-		return errors.Join(err, ours.Close())
+		return nil, nil, errors.Join(err, ours.Close())
 	}
-	b.enter(pidfd, ours)
-	return nil
+	return pidfd, ours, nil
 }
 
 // setup has stage-1 make the inside.
@@ -190,14 +200,9 @@ func (b *box) setup(ctx context.Context, spec *sandbox.Spec) error {
 
 // setupOf is what stage-1 is told wherever it lives.
 func (d *Driver) setupOf(spec *sandbox.Spec) wire.Setup {
-	m := wire.Setup{OpenFiles: spec.Limits.OpenFiles, UID: insideUID, GID: insideGID, Filter: d.filter, Landlock: d.landlock}
-	if m.OpenFiles == 0 {
-		m.OpenFiles = defaultOpenFiles
+	return wire.Setup{
+		Limits: limitsOf(spec), UID: insideUID, GID: insideGID, Confine: d.confinement(d.toBecome(), 0), Landlock: d.landlock,
 	}
-	// The user reaches this limit before the control group's, which has room for stage-1's threads as well. It cannot be
-	// changed later, so a lower one is the control group's alone.
-	m.Processes = uint64(max(spec.Limits.PIDs, defaultPIDs))
-	return m
 }
 
 func hostname(spec *sandbox.Spec) string {

@@ -28,6 +28,18 @@ const (
 	PointGone            Point = "gone"             // nothing more: Destroy returns
 )
 
+// The steps of a template and its copies.
+const (
+	PointTemplateGroup  Point = "template-group"  // the template's control groups
+	PointTemplateLaunch Point = "template-launch" // its process
+	PointTemplateExec   Point = "template-exec"   // its program
+	PointFork           Point = "fork"            // a copy
+	PointAdopt          Point = "adopt"           // making it stage-1's, once it is inside
+)
+
+// TemplatePoints are those.
+var TemplatePoints = []Point{PointTemplateGroup, PointTemplateLaunch, PointTemplateExec, PointFork, PointAdopt}
+
 // Points are all of them.
 var Points = []Point{
 	PointDirectory, PointTmp, PointGroup, PointClone, PointDisk, PointLate, PointSetup, PointMade, PointAttach, PointStart,

@@ -17,6 +17,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"os"
 	"slices"
 	"sync"
@@ -103,8 +104,11 @@ type Driver struct {
 	mu      sync.Mutex
 	boxes   map[string]*box // by Spec.ID; nil while being made
 	numbers numbers
-	closed  bool
-	making  sync.WaitGroup // Creates under way; added to under mu while not closed
+	// templates are those that live, templated how many there have been.
+	templates map[*template]bool
+	templated int
+	closed    bool
+	making    sync.WaitGroup // Creates under way; added to under mu while not closed
 }
 
 var _ sandbox.Driver = (*Driver)(nil)
@@ -131,7 +135,7 @@ func New(config Config) (*Driver, error) {
 	d := &Driver{
 		log: config.Log, filter: seccomp.Bytes(filter), landlock: hasLandlock(), v1Only: config.CgroupV1,
 		network: config.Network, fault: config.Fault, memory: config.MemoryBytes,
-		housing: config.Housing, boxes: map[string]*box{},
+		housing: config.Housing, boxes: map[string]*box{}, templates: map[*template]bool{},
 	}
 	if d.housing != nil {
 		d.landlock = d.landlock && d.housing.RunsLandlock()
@@ -291,8 +295,13 @@ func (d *Driver) Close() error {
 			boxes = append(boxes, b)
 		}
 	}
+	templates := slices.Collect(maps.Keys(d.templates))
 	d.mu.Unlock()
-	return errors.Join(destroyAll(boxes), d.release())
+	failures := []error{destroyAll(boxes)}
+	for _, t := range templates {
+		failures = append(failures, t.Close())
+	}
+	return errors.Join(append(failures, d.release())...)
 }
 
 // destroyAll destroys several at a time: most of it is waiting for the kernel.

@@ -34,19 +34,36 @@ class Fault(Exception):
 _daemon = None
 
 
-def connect():
-    """Opens the conversation with the daemon: in frames, if descriptor 3 leads to it, else over HTTP."""
-    global _daemon
+def is_socket(fd):
     try:
-        framed = stat.S_ISSOCK(os.fstat(FD).st_mode)
+        return stat.S_ISSOCK(os.fstat(fd).st_mode)
     except OSError:
-        framed = False
+        return False
+
+
+def connect():
+    """Opens the conversation with the daemon: in frames, if descriptor 3 leads to it, else over HTTP. A process that is to
+    be a template, which descriptor 4 leads to, becomes that first: its copies return from it."""
+    global _daemon
+    framed = is_socket(FD)
+    if not framed and is_socket(FD + 1):
+        be_template()
+        framed = True
     if framed or "AWS_LAMBDA_RUNTIME_API" not in os.environ:
         _daemon = Frames()
         return
     from hotaru_http import RuntimeAPI
 
     _daemon = RuntimeAPI(os.environ["AWS_LAMBDA_RUNTIME_API"])
+
+
+def be_template():
+    prepare()
+    preload()
+    loaded = set(sys.modules)
+    import hotaru_template
+
+    hotaru_template.serve(loaded)
 
 
 def log(text):
@@ -337,7 +354,9 @@ def flush():
 
 
 def prepare():
-    """Does what a function may rely on of Python's site module, which -S leaves out because it is slow."""
+    """Does what a function may rely on of Python's site module, which -S leaves out because it is slow. Once."""
+    if _printed:
+        return
     import site
 
     site.setquit()
@@ -369,6 +388,8 @@ _preloaded = frozenset()
 def preload():
     """Imports what most functions will, while a process that is started before its function is known waits."""
     global _preloaded
+    if _preloaded:
+        return
     before = set(sys.modules)
     import logging, random, traceback  # noqa: E401,F401
 

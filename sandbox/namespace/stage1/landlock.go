@@ -20,13 +20,13 @@ const (
 	handledRights = tmpRights | unix.LANDLOCK_ACCESS_FS_MAKE_CHAR | unix.LANDLOCK_ACCESS_FS_MAKE_BLOCK
 )
 
-// landlock walls this thread in: everything may be read, /tmp be written, and /proc's and /dev's files where
+// makeRuleset makes what walls a thread in: everything may be read, /tmp be written, and /proc's and /dev's files where
 // their modes allow it. The rules sit on directories above every mount, because a rule on a directory does not
-// cover what is mounted there later (code attached to a zygote).
-func landlock() error {
+// cover what is mounted there later (code attached to a zygote). The caller closes it.
+func makeRuleset() (int, error) {
 	abi, _, errno := unix.Syscall(unix.SYS_LANDLOCK_CREATE_RULESET, 0, 0, unix.LANDLOCK_CREATE_RULESET_VERSION)
 	if errno != 0 {
-		return errno
+		return -1, errno
 	}
 	var refer, truncate uint64
 	if abi >= 2 {
@@ -44,9 +44,8 @@ func landlock() error {
 	}
 	ruleset, _, errno := unix.Syscall(unix.SYS_LANDLOCK_CREATE_RULESET, uintptr(unsafe.Pointer(&attr)), size, 0)
 	if errno != 0 {
-		return errno
+		return -1, errno
 	}
-	defer unix.Close(int(ruleset))
 	for _, rule := range [...]struct {
 		path   string
 		rights uint64
@@ -57,13 +56,22 @@ func landlock() error {
 		{"/dev", fileRights | unix.LANDLOCK_ACCESS_FS_READ_DIR | truncate},
 	} {
 		if err := allowBeneath(ruleset, rule.path, rule.rights); err != nil {
-			return err
+			_ = unix.Close(int(ruleset))
+			return -1, err
 		}
 	}
-	if _, _, errno := unix.Syscall(unix.SYS_LANDLOCK_RESTRICT_SELF, ruleset, 0, 0); errno != 0 {
-		return errno
+	return int(ruleset), nil
+}
+
+// lendRuleset hands a ruleset over, for a process that comes in from outside.
+func (s *server) lendRuleset(id uint64) {
+	ruleset, err := makeRuleset()
+	if err != nil {
+		s.reply(id, "landlock", errnoOf(err), nil)
+		return
 	}
-	return nil
+	s.reply(id, "", 0, []int{ruleset})
+	_ = unix.Close(ruleset)
 }
 
 func allowBeneath(ruleset uintptr, path string, rights uint64) error {

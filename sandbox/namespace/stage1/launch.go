@@ -100,7 +100,11 @@ func (s *server) forkStage1(id uint64, m *wire.Launch, fds []int) {
 		Setsid:                     true,
 		PidFD:                      &pidfd,
 	}
-	if m.InitID == m.UserID {
+	if m.Template {
+		// It has no user namespace, so that it owns those of the sandboxes, and sees their processes.
+		attr.Cloneflags &^= unix.CLONE_NEWUSER | unix.CLONE_NEWPID
+		attr.UidMappings, attr.GidMappings, attr.GidMappingsEnableSetgroups, attr.Credential = nil, nil, false, nil
+	} else if m.InitID == m.UserID {
 		// An ordinary user's only id cannot be two users inside. Stage-1 is the user then, and root by its
 		// capabilities alone, which it keeps through its start as ambient ones.
 		attr.UidMappings, attr.GidMappings = []syscall.SysProcIDMap{one(m.UID, m.UserID)}, []syscall.SysProcIDMap{one(m.GID, m.UserID)}

@@ -93,6 +93,10 @@ func (s *server) dispatch(header wire.Header, fields []byte, fds []int) bool {
 		var m wire.Launch
 		return (s.launcher || s.spawns == nil) && m.Decode(fields) == nil && s.launch(header.ID, &m, fds)
 	}
+	if header.Type == wire.TypeTemplate {
+		var m wire.Template
+		return !s.launcher && s.spawns == nil && m.Decode(fields) == nil && s.becomeTemplate(header.ID, &m, fds)
+	}
 	if s.launcher || s.spawns == nil && header.Type != wire.TypeSetup {
 		return false
 	}
@@ -125,6 +129,18 @@ func (s *server) dispatch(header wire.Header, fields []byte, fds []int) bool {
 			return false
 		}
 		s.socket(header.ID, &m)
+	case wire.TypeRuleset:
+		var m wire.Ruleset
+		if m.Decode(fields) != nil {
+			return false
+		}
+		s.lendRuleset(header.ID)
+	case wire.TypeAdopt:
+		var m wire.Adopt
+		if m.Decode(fields) != nil {
+			return false
+		}
+		s.adopt(header.ID, int(m.PID))
 	case wire.TypeStop:
 		var m wire.Stop
 		if m.Decode(fields) != nil {
@@ -179,7 +195,7 @@ func makeInside(m *wire.Setup, fds []int) (string, syscall.Errno) {
 	if m.Housed {
 		return "", 0
 	}
-	if stage, errno := enterRoot(fds[0], m.Mounts, fds[1:]); errno != 0 {
+	if stage, errno := enterRootWithProc(fds[0], m.Mounts, fds[1:]); errno != 0 {
 		return stage, errno
 	}
 	if err := unix.Sethostname([]byte(m.Hostname)); err != nil {
@@ -201,12 +217,9 @@ func (s *server) build(m *wire.Setup, fds []int) (string, syscall.Errno) {
 		return "/dev/null", errnoOf(err)
 	}
 	s.null, s.uid, s.gid = null, m.UID, m.GID
-	for _, limit := range []struct {
-		resource int
-		most     uint64
-	}{{unix.RLIMIT_CORE, 0}, {unix.RLIMIT_MEMLOCK, 64 << 10}, {unix.RLIMIT_NOFILE, m.OpenFiles}, {unix.RLIMIT_NPROC, m.Processes}} {
+	for _, limit := range m.Limits {
 		// syscall's, not unix's: it also tells the Go runtime not to restore the old limit in children.
-		if err := syscall.Setrlimit(limit.resource, &syscall.Rlimit{Cur: limit.most, Max: limit.most}); err != nil {
+		if err := syscall.Setrlimit(int(limit.Resource), &syscall.Rlimit{Cur: limit.Most, Max: limit.Most}); err != nil {
 			return "rlimit", errnoOf(err)
 		}
 	}

@@ -11,18 +11,29 @@ import (
 	"hotaru/sandbox/namespace/furnish"
 )
 
-// enterRoot makes the detached mount root the root of this namespace, mounts the others and /proc in it, and
-// leaves the host's mounts behind.
-func enterRoot(root int, targets []string, mounts []int) (string, syscall.Errno) {
-	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
-		return "private propagation", errnoOf(err)
-	}
-	// A new /proc is allowed only while the host's whole one is still in this namespace.
+// enterRootWithProc makes a /proc as well as what enterRoot does.
+func enterRootWithProc(root int, targets []string, mounts []int) (string, syscall.Errno) {
+	// A new one is allowed only while the host's whole one is still in this namespace.
 	proc, err := newProc()
 	if err != nil {
 		return "proc", errnoOf(err)
 	}
 	defer unix.Close(proc)
+	if stage, errno := enterRoot(root, targets, mounts); errno != 0 {
+		return stage, errno
+	}
+	if stage, errno := mountAll([]string{"/proc"}, []int{proc}); errno != 0 {
+		return stage, errno
+	}
+	return hideProc(proc)
+}
+
+// enterRoot makes the detached mount root the root of this namespace, mounts the others in it, and leaves the host's
+// mounts behind.
+func enterRoot(root int, targets []string, mounts []int) (string, syscall.Errno) {
+	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
+		return "private propagation", errnoOf(err)
+	}
 	// Any directory that every host has will do for the moment between here and pivot_root.
 	if err := unix.MoveMount(root, "", unix.AT_FDCWD, "/proc", unix.MOVE_MOUNT_F_EMPTY_PATH); err != nil {
 		return "root", errnoOf(err)
@@ -40,13 +51,7 @@ func enterRoot(root int, targets []string, mounts []int) (string, syscall.Errno)
 	if err := unix.Chdir("/"); err != nil {
 		return "root", errnoOf(err)
 	}
-	if stage, errno := mountAll(targets, mounts); errno != 0 {
-		return stage, errno
-	}
-	if stage, errno := mountAll([]string{"/proc"}, []int{proc}); errno != 0 {
-		return stage, errno
-	}
-	return hideProc(proc)
+	return mountAll(targets, mounts)
 }
 
 // mountAll moves detached mounts to their targets. A target is looked up inside the root whatever symbolic

@@ -51,14 +51,26 @@ func (s *server) spawner(m *wire.Setup, ready chan<- failure) {
 		runtime.UnlockOSThread()
 		return
 	}
-	stage, errno := confine(m)
-	ready <- failure{stage, errno}
-	if errno != 0 {
+	failed := s.confineSelf(m)
+	ready <- failed
+	if failed.errno != 0 {
 		return
 	}
 	for spawn := range s.spawns {
 		spawn()
 	}
+}
+
+func (s *server) confineSelf(m *wire.Setup) failure {
+	if !m.Landlock {
+		return confine(m.Confine, nil)
+	}
+	ruleset, err := makeRuleset()
+	if err != nil {
+		return failure{"landlock", errnoOf(err)}
+	}
+	defer unix.Close(ruleset)
+	return confine(m.Confine, []int{ruleset})
 }
 
 // spareThreads is how many threads Go may want on top of those that this program's own goroutines hold: for the collector
@@ -101,6 +113,7 @@ func (s *server) start(id uint64, m *wire.Start, fds []int) {
 	done := make(chan failure)
 	s.spawns <- func() { done <- s.fork(id, m, files) }
 	failed := <-done
+	s.preferForOOM(id)
 	s.reply(id, failed.stage, failed.errno, nil)
 }
 
@@ -157,7 +170,6 @@ func (s *server) fork(id uint64, m *wire.Start, files []uintptr) failure {
 		return failure{"exec", errnoOf(err)}
 	}
 	s.children[pid] = id
-	preferForOOM(pid)
 	s.wakeReaper()
 	return failure{}
 }
@@ -169,8 +181,19 @@ func (s *server) wakeReaper() {
 	}
 }
 
-// preferForOOM makes the kernel kill the process before stage-1 when memory runs out, so that the sandbox can
-// be reset. Where it fails stage-1 is the smallest process all the same.
+// preferForOOM makes the kernel kill a started process before stage-1 when memory runs out, so that the sandbox can
+// be reset. Where it fails stage-1 is the smallest process all the same. It takes privilege, which the spawner's thread has
+// not.
+func (s *server) preferForOOM(id uint64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for pid, started := range s.children {
+		if started == id {
+			preferForOOM(pid)
+		}
+	}
+}
+
 func preferForOOM(pid int) {
 	fd, err := unix.Open("/proc/"+strconv.Itoa(pid)+"/oom_score_adj", unix.O_WRONLY|unix.O_CLOEXEC, 0)
 	if err != nil {
@@ -178,6 +201,21 @@ func preferForOOM(pid int) {
 	}
 	_, _ = unix.Write(fd, []byte("1000"))
 	_ = unix.Close(fd)
+}
+
+// adopt takes a process that came in from outside for one that was started here. It is a child already: whoever forked it
+// in here has ended.
+func (s *server) adopt(id uint64, pid int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if err := unix.Kill(pid, 0); err != nil {
+		s.reply(id, "adopt", errnoOf(err), nil)
+		return
+	}
+	s.children[pid] = id
+	preferForOOM(pid)
+	s.reply(id, "", 0, nil)
+	s.wakeReaper()
 }
 
 // signal signals a child that has not been reaped: its pid cannot be another's.

@@ -15,7 +15,7 @@ func Open(message []byte, most int) (Header, []byte, error) {
 		return Header{}, nil, d.err
 	case version != Version:
 		return Header{}, nil, ErrVersion
-	case kind < TypeSetup || kind > TypeExit:
+	case kind < TypeReply || kind > TypeExit:
 		return Header{}, nil, ErrType
 	}
 	id := d.uint(math.MaxUint64)
@@ -36,11 +36,14 @@ func (m *Setup) Encode(id uint64) []byte {
 		e.uint(uint64(address.Port))
 		e.bool(address.Packet)
 	}
-	e.uint(m.OpenFiles)
-	e.uint(m.Processes)
+	e.uint(uint64(len(m.Limits)))
+	for _, limit := range m.Limits {
+		e.uint(uint64(limit.Resource))
+		e.uint(limit.Most)
+	}
 	e.uint(uint64(m.UID))
 	e.uint(uint64(m.GID))
-	e.string(string(m.Filter))
+	e.steps(m.Confine)
 	e.bool(m.Landlock)
 	e.bool(m.Housed)
 	return e.buf
@@ -63,11 +66,13 @@ func (m *Setup) Decode(fields []byte) error {
 		}
 		m.Listen = append(m.Listen, address)
 	}
-	m.OpenFiles = d.uint(math.MaxUint64)
-	m.Processes = d.uint(math.MaxUint64)
+	m.Limits = nil
+	for range d.uint(maxLimits) {
+		m.Limits = append(m.Limits, Limit{Resource: uint32(d.uint(maxLimits)), Most: d.uint(math.MaxUint64)})
+	}
 	m.UID = uint32(d.uint(math.MaxUint32))
 	m.GID = uint32(d.uint(math.MaxUint32))
-	m.Filter = []byte(d.string())
+	m.Confine = d.steps()
 	m.Landlock = d.bool()
 	m.Housed = d.bool()
 	return d.end()
@@ -141,6 +146,7 @@ func (m *Launch) Encode(id uint64) []byte {
 	}
 	e.bool(m.HasCgroup)
 	e.uint(uint64(m.Groups))
+	e.bool(m.Template)
 	return e.buf
 }
 
@@ -152,6 +158,7 @@ func (m *Launch) Decode(fields []byte) error {
 	}
 	m.HasCgroup = d.bool()
 	m.Groups = uint32(d.uint(MaxFDs))
+	m.Template = d.bool()
 	return d.end()
 }
 
@@ -194,7 +201,7 @@ func (m *Reply) Encode(id uint64) []byte {
 // Decode reads the fields after the header.
 func (m *Reply) Decode(fields []byte) error {
 	d := &decoder{buf: fields}
-	m.Errno = uint32(d.uint(4095))
+	m.Errno = uint32(d.uint(maxErrno))
 	m.Stage = d.string()
 	return d.end()
 }

@@ -25,18 +25,25 @@ const (
 type Type byte
 
 // The messages. What comes first decides what stage-1 is: after Setup, once, a sandbox's init; after Launch a
-// launcher, which knows nothing else. Reply answers every request but Signal.
+// launcher, which knows nothing else; after Template the program that it names, which answers that request and then knows
+// Fork alone. Reply answers every request but Signal and Fork.
 const (
-	TypeSetup  Type = 1 + iota // daemon: mount, listen, prepare
-	TypeStart                  // daemon: start a process; the request's id names it from then on
-	TypeSignal                 // daemon: signal the process with this id; not answered
-	TypeAttach                 // daemon: mount more
-	TypeReset                  // daemon: kill everything but stage-1
-	TypeLaunch                 // daemon, to a launcher: start a stage-1
-	TypeSocket                 // daemon: make a stream socket in this network
-	TypeStop                   // daemon: stop everything but stage-1, or let it go on
-	TypeReply                  // stage-1: the request with this id is done, or failed
-	TypeExit                   // stage-1: the process with this id has ended
+	// The programs of templates have the numbers of the first three.
+	TypeReply    Type = 1 + iota // stage-1, a template: the request with this id is done, or failed
+	TypeFork                     // daemon, to a template: copy yourself into a sandbox
+	TypeForked                   // a template's copy: it is what it was to become, or is not
+	TypeSetup                    // daemon: mount, listen, prepare
+	TypeStart                    // daemon: start a process; the request's id names it from then on
+	TypeSignal                   // daemon: signal the process with this id; not answered
+	TypeAttach                   // daemon: mount more
+	TypeReset                    // daemon: kill everything but stage-1
+	TypeLaunch                   // daemon, to a launcher: start a stage-1
+	TypeSocket                   // daemon: make a stream socket in this network
+	TypeStop                     // daemon: stop everything but stage-1, or let it go on
+	TypeTemplate                 // daemon: become a template
+	TypeRuleset                  // daemon: hand over what confines files
+	TypeAdopt                    // daemon: a copy of a template has come in; the request's id names it from then on
+	TypeExit                     // stage-1: the process with this id has ended
 )
 
 // Error is a decoding error: the bytes are not a message.
@@ -62,14 +69,15 @@ type Header struct {
 
 // Setup makes the sandbox. Its descriptors are detached mounts: the root, then one per target in Mounts.
 type Setup struct {
-	Hostname  string
-	Mounts    []string // targets, absolute, in mounting order
-	Listen    []Address
-	OpenFiles uint64
-	Processes uint64 // of the user, threads included
-	UID, GID  uint32 // the user of every process, as seen inside
-	Filter    []byte // the seccomp program: struct sock_filter, native byte order
-	Landlock  bool
+	Hostname string
+	Mounts   []string // targets, absolute, in mounting order
+	Listen   []Address
+	Limits   []Limit
+	UID, GID uint32 // the user of every process, as seen inside
+	// Confine is what is done to the thread that every process is forked from. With Landlock its descriptor 0 is the
+	// ruleset, which stage-1 makes: the rules are about what is in this root.
+	Confine  []Step
+	Landlock bool
 	// Housed says that somebody else (an OCI runtime) made the namespaces, the root and the sockets around stage-1:
 	// Hostname, Mounts and Listen are empty, and no mount comes along.
 	Housed bool
@@ -80,6 +88,12 @@ type Address struct {
 	IP     string
 	Port   uint16
 	Packet bool
+}
+
+// Limit is a resource limit, soft and hard (setrlimit(2)).
+type Limit struct {
+	Resource uint32
+	Most     uint64
 }
 
 // Start starts a process. Its descriptors are stdout and stderr where they are present, then the Files.
@@ -108,6 +122,8 @@ type Launch struct {
 	UID, GID       uint32 // the user as seen inside
 	HasCgroup      bool
 	Groups         uint32
+	// Template starts one that stays the launcher's user and sees its processes, with no ids of its own.
+	Template bool
 }
 
 // Socket makes an unconnected stream socket that belongs to the sandbox's network namespace for ever, wherever it is
@@ -121,7 +137,44 @@ type Stop struct {
 	GoOn bool
 }
 
-// Reply answers a request. Setup's carries the sockets of Listen, in the order asked for, Launch's the pidfd of
+// Template makes the process, started as one, into a program that makes copies of itself. Its descriptors are detached
+// mounts, as Setup's, and what it prints to. The program has nothing else open but this control socket, as descriptor 4,
+// and /dev/null, and answers for stage-1. It is the first request, so its id is 1.
+type Template struct {
+	Mounts    []string
+	Path, Dir string
+	Args, Env []string
+	Confine   []Step
+}
+
+// Fork has a template make a copy of itself in a sandbox. The descriptors are the pipe on which the copy says Forked, which
+// ends without it when nobody is left who could; if HasCgroup, the version 2 control group that it is born into; its output
+// and files as Start's; and what else the steps take.
+type Fork struct {
+	HasCgroup  bool
+	HasStdout  bool
+	HasStderr  bool
+	FilesCount uint32
+	Dir        string
+	// Enter is done by the process that is born into the group: the way into the namespaces. Its grandchild, which is in
+	// the process namespace too, does Become.
+	Enter, Become []Step
+}
+
+// Forked says what became of a copy: its process, as numbered inside, or what failed.
+type Forked struct {
+	PID   uint32
+	Errno uint32
+	Stage string
+}
+
+// Ruleset has no fields.
+type Ruleset struct{}
+
+// Adopt says which process it is, as numbered inside. It has no other parent than stage-1 any more.
+type Adopt struct{ PID uint32 }
+
+// Reply answers a request. Ruleset's carries the ruleset, Setup's carries the sockets of Listen, in the order asked for, Launch's the pidfd of
 // the new stage-1, Socket's the socket.
 type Reply struct {
 	Errno uint32 // 0 is success

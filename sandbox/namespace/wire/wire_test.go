@@ -20,7 +20,7 @@ func examples() map[Type]fields {
 	return map[Type]fields{
 		TypeSetup: &Setup{
 			Hostname: "h", Mounts: []string{"/usr", "/tmp"}, Listen: []Address{{IP: "\x7f\x00\x00\x01", Port: 9001}, {IP: "\x7f\x00\x00\x01", Port: 53, Packet: true}},
-			OpenFiles: 1024, Processes: 1025, UID: 993, GID: 990, Filter: []byte{1, 2, 3, 4, 5, 6, 7, 8}, Landlock: true, Housed: true,
+			Limits: []Limit{{Resource: 7, Most: 1024}}, UID: 993, GID: 990, Confine: someSteps(), Landlock: true, Housed: true,
 		},
 		TypeStart: &Start{
 			Path: "/bin/sh", Dir: "/", Args: []string{"sh", ""}, Env: []string{"A=b"}, HasStdout: true, HasStderr: true, FilesCount: 2,
@@ -28,17 +28,34 @@ func examples() map[Type]fields {
 		TypeSignal: &Signal{Number: 15},
 		TypeAttach: &Attach{Mounts: []string{"/var/task"}},
 		TypeReset:  &Reset{},
-		TypeLaunch: &Launch{InitID: 0x70000000, UserID: 0x70000001, UID: 993, GID: 990, HasCgroup: true, Groups: 3},
+		TypeLaunch: &Launch{InitID: 0x70000000, UserID: 0x70000001, UID: 993, GID: 990, HasCgroup: true, Groups: 3, Template: true},
 		TypeSocket: &Socket{V6: true},
-		TypeReply:  &Reply{Errno: 2, Stage: "exec"},
-		TypeExit:   &Exit{WaitStatus: 256},
+		TypeTemplate: &Template{
+			Mounts: []string{"/usr"}, Path: "/usr/bin/python3", Dir: "/", Args: []string{"python3"}, Env: []string{"A=b"}, Confine: someSteps(),
+		},
+		TypeFork: &Fork{
+			HasCgroup: true, HasStdout: true, HasStderr: true, FilesCount: 1, Dir: "/var/task", Enter: someSteps(), Become: someSteps(),
+		},
+		TypeRuleset: &Ruleset{},
+		TypeAdopt:   &Adopt{PID: 7},
+		TypeForked:  &Forked{PID: 7, Errno: 1, Stage: "seccomp"},
+		TypeReply:   &Reply{Errno: 2, Stage: "exec"},
+		TypeExit:    &Exit{WaitStatus: 256},
+	}
+}
+
+func someSteps() []Step {
+	return []Step{
+		{Name: "one", Call: 157, Args: []Arg{Number(1 << 40), Descriptor(3), Data([]byte{1, 2}), Program(make([]byte, 16))}, Tolerate: []uint32{22}},
+		{Name: "two", Call: 105},
 	}
 }
 
 func empty(kind Type) fields {
 	return map[Type]fields{
 		TypeSetup: &Setup{}, TypeStart: &Start{}, TypeSignal: &Signal{}, TypeAttach: &Attach{}, TypeReset: &Reset{},
-		TypeLaunch: &Launch{}, TypeSocket: &Socket{}, TypeReply: &Reply{}, TypeExit: &Exit{},
+		TypeLaunch: &Launch{}, TypeSocket: &Socket{}, TypeTemplate: &Template{}, TypeFork: &Fork{}, TypeRuleset: &Ruleset{},
+		TypeAdopt: &Adopt{}, TypeForked: &Forked{}, TypeReply: &Reply{}, TypeExit: &Exit{},
 	}[kind]
 }
 
@@ -86,6 +103,13 @@ func TestDecodeRefuses(t *testing.T) {
 		{"user beyond 31 bits", &Launch{}, []byte{0xff, 0xff, 0xff, 0xff, 0x0f, 0, 0, 0, 0}, ErrNumber},
 		{"a socket of a third family", &Socket{}, []byte{2}, ErrNumber},
 		{"reset with fields", &Reset{}, []byte{0}, ErrTrailing},
+		{"an argument of a fifth kind", &Fork{}, []byte{0, 0, 0, 0, 0, 1, 1, 'a', 1, 1, 4, 0, 0, 0, 0}, ErrNumber},
+		{"seven arguments", &Fork{}, []byte{0, 0, 0, 0, 0, 1, 1, 'a', 1, 7, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0}, ErrNumber},
+		{"half an instruction", &Fork{}, []byte{0, 0, 0, 0, 0, 1, 1, 'a', 1, 1, 3, 4, 1, 2, 3, 4, 0, 0}, ErrLength},
+		{"a program of nothing", &Fork{}, []byte{0, 0, 0, 0, 0, 1, 1, 'a', 1, 1, 3, 0, 0, 0}, ErrLength},
+		{"more steps than bytes", &Fork{}, []byte{0, 0, 0, 0, 0, 100, 1}, ErrShort},
+		{"steps without end", &Fork{}, []byte{0, 0, 0, 0, 0, 0xff, 0x7f}, ErrNumber},
+		{"process beyond 31 bits", &Adopt{}, []byte{0xff, 0xff, 0xff, 0xff, 0x0f}, ErrNumber},
 		{"wait status beyond 32 bits", &Exit{}, []byte{0xff, 0xff, 0xff, 0xff, 0x1f}, ErrNumber},
 	} {
 		if err := c.into.Decode(c.fields); !errors.Is(err, c.want) {
