@@ -90,6 +90,9 @@ type Config struct {
 	// Prewarm are kinds of such sandboxes that are there before anybody asks and stay, RUNTIME[:MEMORY][=N] each: so many,
 	// 2 by default, for functions of the memory size, 128 MB by default.
 	Prewarm []string
+	// Templates says whose environments may be copies of one started interpreter: "account" for those of one account's
+	// functions, or "off" for nobody's. Default: account.
+	Templates string
 	// MemoryBudget is how many bytes execution environments and prepared sandboxes may use together. Default: four fifths
 	// of what the machine has available at the start.
 	MemoryBudget int64
@@ -98,6 +101,12 @@ type Config struct {
 	// Logger takes the daemon's own log. Default: none.
 	Logger *slog.Logger
 }
+
+// The values of Config.Templates.
+const (
+	TemplatesOff       = "off"
+	TemplatesOfAccount = "account"
+)
 
 // The defaults of Config.
 const (
@@ -122,6 +131,7 @@ func (c Config) withDefaults() Config {
 	set(&c.Region, DefaultRegion)
 	set(&c.Sandbox, "auto")
 	set(&c.EROFS, "auto")
+	set(&c.Templates, TemplatesOfAccount)
 	set(&c.Runtimes, "exact")
 	set(&c.AWSNames, "hotaru")
 	if c.DiskBandwidth == 0 {

@@ -6,7 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -40,6 +42,8 @@ type maker struct {
 	logs     *logstore.Store
 	loopback *loopback
 	stock    *pool.Stock
+	// templates is nil where environments are never copies.
+	templates *pool.Templates
 	// diskBandwidth and netBandwidth are every environment's, in bytes per second.
 	diskBandwidth, netBandwidth int64
 	// egress is the most that a function can choose.
@@ -77,7 +81,30 @@ func (m *maker) environment(ctx context.Context, v *function.Version) (*environm
 	if err != nil {
 		return nil, err
 	}
+	if config.Program.Copies && v.Tenancy == "" && anyBlankServes(v) {
+		m.copyInto(ctx, blank, v, kind.Driver)
+	}
 	return blank.Assign(ctx, config)
+}
+
+// copyInto has a template's copy be the blank's runtime process, if there is a template: it is faster than to start one.
+// Tenants share no template, as they share nothing else.
+func (m *maker) copyInto(ctx context.Context, blank *environment.Blank, v *function.Version, driver string) {
+	spec := blank.Template()
+	key := pool.TemplateKey{
+		Owner: v.ID.Partition + ":" + v.ID.Account, Driver: driver,
+		Program: strings.Join(slices.Concat([]string{spec.Root.Dir, spec.Path}, spec.Args, spec.Env), "\x00"),
+	}
+	template := m.templates.Want(key, func(ctx context.Context) (sandbox.Template, error) {
+		return sandbox.NewTemplate(ctx, m.drivers.open[driver], spec)
+	})
+	if template == nil {
+		return
+	}
+	if err := blank.Copy(ctx, template); err != nil && ctx.Err() == nil {
+		m.logger.Warn("an environment could not be made as a copy, and is started instead", "function", v.ARN(), "error", err)
+		m.templates.Refuse(key, template)
+	}
 }
 
 // unpacked is where a version's code is on this machine, and its layers, merged; layers is empty if it has none. Both are

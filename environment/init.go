@@ -121,7 +121,7 @@ func (e *Environment) ensureRuntime(ctx context.Context) *failure {
 	if e.cfg.Program.Frames && !e.cfg.Wrapped {
 		host = nil
 	}
-	c, err := startRuntime(ctx, e.sandbox, e.out, e.cfg.Program, e.variables, host)
+	c, err := startRuntime(ctx, e.sandbox, e.out, e.cfg.Program, e.variables, host, nil)
 	switch {
 	case errors.Is(err, sandbox.ErrNotFound):
 		return invalidEntrypoint(err)

@@ -14,12 +14,12 @@ import (
 
 // startRuntime starts a runtime process and opens the conversation with it: in frames if the program talks those, over
 // HTTP if there is a host to do so, over whichever it chooses if both (a wrapped program may turn out to talk either
-// way). sandbox.ErrNotFound says that there is no such program.
+// way). With a template the process is a copy of that. sandbox.ErrNotFound says that there is no such program.
 func startRuntime(ctx context.Context, sb sandbox.Sandbox, out *output, program runtime.Program, env []string,
-	host *runtimeapi.Host) (conversation, error) {
+	host *runtimeapi.Host, template sandbox.Template) (conversation, error) {
 	command := sandbox.Command{
 		Path: program.Path, Args: program.Args, Dir: program.Dir, Env: env,
-		Stdout: out.runtime.writeEnd, Stderr: out.runtime.writeEnd,
+		Stdout: out.runtime.writeEnd, Stderr: out.runtime.writeEnd, Template: template,
 	}
 	var c conversation
 	var ends []func() error // what tells each transport that the process has ended

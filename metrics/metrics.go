@@ -46,7 +46,7 @@ func New(o Options) *Metrics {
 		registry:  r,
 		functions: newFunctions(r, o.Known),
 		sandboxes: newOperations(r, "hotaru_sandbox_operation", "operations on sandboxes", []string{"operation"},
-			"create", "attach", "start", "freeze", "thaw", "reset", "destroy"),
+			"create", "attach", "start", "copy", "freeze", "thaw", "reset", "destroy"),
 		commits: newOperations(r, "hotaru_store_commit", "commits to the store, until they are on disk", nil, ""),
 	}
 	r.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))

@@ -68,6 +68,11 @@ func (d timedDriver) Create(ctx context.Context, spec sandbox.Spec) (sandbox.San
 // MountsImages implements sandbox.ImageMounter.
 func (d timedDriver) MountsImages() bool { return sandbox.MountsImages(d.Driver) }
 
+// NewTemplate implements sandbox.Templater.
+func (d timedDriver) NewTemplate(ctx context.Context, spec sandbox.TemplateSpec) (sandbox.Template, error) {
+	return sandbox.NewTemplate(ctx, d.Driver, spec)
+}
+
 // timedSandbox times what takes the kernel some time. What happens with every invocation is not among it, but for
 // Thaw after a rest.
 type timedSandbox struct {
@@ -87,7 +92,11 @@ func (s timedSandbox) Attach(ctx context.Context, binds []sandbox.Bind) error {
 func (s timedSandbox) Start(ctx context.Context, command sandbox.Command) (sandbox.Process, error) {
 	began := time.Now()
 	p, err := s.Sandbox.Start(ctx, command)
-	s.times.note("start", began, err)
+	operation := "start"
+	if command.Template != nil {
+		operation = "copy"
+	}
+	s.times.note(operation, began, err)
 	return p, err
 }
 

@@ -37,6 +37,8 @@ type Program struct {
 	Dir string
 	// Frames says that the program talks frames over descriptor 3; otherwise it uses the HTTP Runtime API.
 	Frames bool
+	// Copies says that the program can be a template (sandbox.Templater): it is ours, on files of the host's.
+	Copies bool
 	// Description is what INIT_START calls the runtime: "python:3.11.v7".
 	Description string
 	// VersionID is the last part of the runtime version's ARN: it changes with the interpreter and bootstrap.
@@ -112,6 +114,7 @@ func (r *Runtime) Program(opt Options) Program {
 		// -S: the bootstrap does of site what is needed, without looking through every installed package.
 		// -B: code is read-only, or the host's own.
 		p.Args = []string{p.Path, "-S", "-B", filepath.Join(at.bootstrap, pythonMain+".pyc")}
+		p.Copies = r.base == nil && !host
 	case NodeJS:
 		p.Args = append([]string{p.Path}, heapLimits(opt.MemoryMB)...)
 		p.Args = append(p.Args, filepath.Join(at.bootstrap, nodeMain))
@@ -124,7 +127,7 @@ func (r *Runtime) Program(opt Options) Program {
 // on Lambda (https://docs.aws.amazon.com/lambda/latest/dg/runtimes-modify.html#runtime-wrapper).
 func (p Program) Wrap(wrapper string) Program {
 	p.Args = append([]string{"/bin/sh", "-c", `exec "$0" "$@"`, wrapper, p.Path}, p.Args[1:]...)
-	p.Path = "/bin/sh"
+	p.Path, p.Copies = "/bin/sh", false
 	return p
 }
 

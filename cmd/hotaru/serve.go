@@ -40,6 +40,7 @@ type serveCommand struct {
 	EgressDeny             []string          `help:"A network that functions cannot reach, ADDRESS or ADDRESS/BITS; repeatable. This machine, its link and metadata services they never reach." env:"HOTARU_EGRESS_DENY" placeholder:"NETWORK"`
 	EgressBandwidth        int64             `help:"How many Mbit a second one execution environment may send to the outside, and how many it may receive; 0 is no limit." default:"600" env:"HOTARU_EGRESS_BANDWIDTH"`
 	MemoryBudget           int64             `help:"How many MiB of memory execution environments may use together; when they do, the idlest end, and then invocations wait up to 1 s before they are throttled. By default four fifths of what is available at the start." env:"HOTARU_MEMORY_BUDGET"`
+	Templates              string            `help:"Whose environments may be copies of one started interpreter, where many are made at once: account (those of one account's functions) or off." enum:"account,off" default:"account" env:"HOTARU_TEMPLATES"`
 	Prewarm                []string          `help:"Sandboxes to keep ready, with the interpreter started, before any function asks: RUNTIME[:MEMORY][=N], 128 MB and 2 by default; repeatable." env:"HOTARU_PREWARM" placeholder:"RUNTIME[:MEMORY][=N]"`
 	AWSNames               string            `help:"Who answers when a function calls AWS by name, *.amazonaws.com: hotaru, or whoever does outside (real)." name:"aws-names" default:"hotaru" enum:"hotaru,real" env:"HOTARU_AWS_NAMES"`
 	Runtimes               string            `help:"For a runtime that is not installed: exact refuses it, nearest runs the nearest version of its language." default:"exact" enum:"exact,nearest" env:"HOTARU_RUNTIMES"`
@@ -114,7 +115,7 @@ func (c serveCommand) Run() error {
 		AllowedSandboxes: c.SandboxAllow, AccountSandbox: c.AccountSandbox, OCIRuntime: c.OCIRuntime,
 		DiskReserve: c.DiskReserve << 20, DiskBandwidth: orNone(c.DiskBandwidth << 20),
 		Egress: c.Egress, EgressDenied: c.EgressDeny, EgressBandwidth: orNone(c.EgressBandwidth * mbit),
-		MemoryBudget: c.MemoryBudget << 20, Prewarm: c.Prewarm,
+		MemoryBudget: c.MemoryBudget << 20, Prewarm: c.Prewarm, Templates: c.Templates,
 		AWSNames: c.AWSNames, Runtimes: c.Runtimes, InsecureAnyCredentials: c.InsecureAnyCredentials,
 		EROFS: c.EROFS, BaseImages: c.BaseImage, RegistryKeychain: authn.DefaultKeychain, Proxy: http.ProxyFromEnvironment,
 		SearchPath: filepath.SplitList(os.Getenv("PATH")), HomeDirs: homes(), Logger: logger,

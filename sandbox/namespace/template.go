@@ -42,6 +42,7 @@ type template struct {
 	images   []*erofs.Image
 	pidfd    *os.File
 	control  *control
+	printed  *os.File
 	gone     chan struct{} // closed when it has ended
 	routines sync.WaitGroup
 
@@ -126,7 +127,8 @@ func (t *template) execute(ctx context.Context, spec sandbox.TemplateSpec) error
 		return err
 	}
 	defer output.Close()
-	t.routines.Go(func() { t.print(printed) })
+	t.printed = printed
+	t.routines.Go(t.print)
 	request := wire.Template{
 		Mounts: m.targets[1:], Path: spec.Path, Dir: spec.Dir, Args: spec.Args, Env: spec.Env,
 		Confine: append([]wire.Step{ownKeyring()}, d.dropPrivilege(0)...),
@@ -147,9 +149,8 @@ func (t *template) execute(ctx context.Context, spec sandbox.TemplateSpec) error
 
 // print is the goroutine that passes on what the template prints, which is why it ends. Its copies have outputs of their
 // own.
-func (t *template) print(printed *os.File) {
-	defer printed.Close()
-	for lines := bufio.NewScanner(printed); lines.Scan(); {
+func (t *template) print() {
+	for lines := bufio.NewScanner(t.printed); lines.Scan(); {
 		t.driver.log.Warn("a template prints", "text", lines.Text())
 	}
 }
@@ -190,18 +191,23 @@ func (t *template) Close() error {
 		if t.control != nil {
 			t.kill()
 			<-t.gone
-			t.routines.Wait()
-			t.control.conn.Close()
-			t.pidfd.Close()
-		}
-		for _, image := range t.images {
-			image.Release()
 		}
 		if t.group != nil {
 			ctx, cancel := context.WithTimeout(context.Background(), removeTimeout)
 			defer cancel()
 			// Where nobody is born into a group, a copy is in the template's for a moment.
 			failures = append(failures, t.group.Kill(ctx), t.group.Remove(ctx))
+		}
+		if t.printed != nil {
+			t.printed.Close() // copies that are on their way have the other end
+		}
+		t.routines.Wait()
+		if t.control != nil {
+			t.control.conn.Close()
+			t.pidfd.Close()
+		}
+		for _, image := range t.images {
+			image.Release()
 		}
 		d.mu.Lock()
 		delete(d.templates, t)

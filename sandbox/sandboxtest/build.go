@@ -37,12 +37,15 @@ func Stage1(t testing.TB) []byte {
 }
 
 // Helper builds the program that the suite runs inside sandboxes and returns the directory that holds it, as
-// "helper". It can be read by every user.
+// "helper", beside what Copier needs. It can be read by every user.
 func Helper(t testing.TB) string {
 	t.Helper()
 	dir := t.TempDir()
 	must(t, os.Chmod(dir, 0o755))
 	build(t, filepath.Join(dir, "helper"), "hotaru/sandbox/sandboxtest/helper")
+	source, err := os.ReadFile(filepath.Join(sourceDir(t, "hotaru/runtime"), "bootstrap/python/hotaru_template.py"))
+	must(t, err)
+	must(t, os.WriteFile(filepath.Join(dir, templateSource), source, 0o644))
 	return dir
 }
 

@@ -82,6 +82,11 @@ func RunWith(t *testing.T, helper string, newFixture func(t testing.TB) Fixture)
 		{"DestroyForking", testDestroyForking},
 		{"CloseDestroys", testCloseDestroys},
 		{"Enforced", testEnforced},
+		{"NoTemplate", testNoTemplate},
+		{"CopyRefused", testCopyRefused},
+		{"CopyPlace", testCopyPlace},
+		{"CopyLife", testCopyLife},
+		{"CopiesAtOnce", testCopiesAtOnce},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			CheckLeaks(t)
