@@ -45,6 +45,7 @@ func newStage(t *testing.T) *stage {
 	if err := os.Chmod(s.code, 0o755); err != nil {
 		t.Fatal(err)
 	}
+	sandboxtest.WriteCopier(t, s.code)
 	return s
 }
 
@@ -91,6 +92,33 @@ func live(ctx context.Context, driver *Driver, root sandbox.Root, code string) (
 		if err := step(); err != nil {
 			return box, err
 		}
+	}
+	return nil, box.Destroy(ctx)
+}
+
+// live is the whole life that has the point in it.
+func (s *stage) live(ctx context.Context, driver *Driver, point Point) (sandbox.Sandbox, error) {
+	if slices.Contains(TemplatePoints, point) {
+		return s.copied(ctx, driver)
+	}
+	return live(ctx, driver, s.root, s.code)
+}
+
+// copied is the life of a sandbox whose process is a copy. The template is left to the driver to close.
+func (s *stage) copied(ctx context.Context, driver *Driver) (sandbox.Sandbox, error) {
+	cmd := sandboxtest.Copier(s.t, s.code)
+	template, err := driver.NewTemplate(ctx, sandboxtest.Template(s.root, cmd))
+	if err != nil {
+		return nil, err
+	}
+	box, err := driver.Create(ctx, sandbox.Spec{ID: "crash", Root: s.root})
+	if err != nil {
+		return nil, err
+	}
+	cmd = sandboxtest.Code(s.t, cmd, "import time; time.sleep(1000)")
+	cmd.Template = template
+	if _, err := box.Start(ctx, cmd); err != nil {
+		return box, err
 	}
 	return nil, box.Destroy(ctx)
 }
@@ -148,7 +176,7 @@ func TestCrashingDaemon(t *testing.T) {
 		}
 		select {}
 	})
-	_, err := live(t.Context(), driver, s.root, s.code)
+	_, err := s.live(t.Context(), driver, Point(os.Getenv(crashPoint)))
 	t.Fatalf("it came to the end: %v", errors.Join(err, driver.Close()))
 }
 
@@ -189,7 +217,7 @@ func (s *stage) killedAt(point Point) []int {
 func (s *stage) left(name string) []string {
 	s.t.Helper()
 	var found []string
-	for _, pid := range s.processes(name) {
+	for _, pid := range slices.Concat(s.processes(name), templates(name)) {
 		command, _ := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid))
 		found = append(found, fmt.Sprintf("process %d %q", pid, command))
 	}
@@ -280,9 +308,9 @@ func TestDaemonKilled(t *testing.T) {
 	}
 	_, noV1 := os.Stat("/sys/fs/cgroup/freezer/cgroup.procs")
 	for _, v1 := range []bool{false, true} {
-		for _, point := range Points {
+		for _, point := range slices.Concat(Points, TemplatePoints) {
 			// Version 1 differs in what is frozen and in how one is killed.
-			if v1 && (noV1 != nil || !slices.Contains([]Point{PointThaw, PointReset, PointKill, PointRemoveGroup}, point)) {
+			if v1 && (noV1 != nil || !slices.Contains([]Point{PointThaw, PointReset, PointKill, PointRemoveGroup, PointFork, PointAdopt}, point)) {
 				continue
 			}
 			t.Run(fmt.Sprintf("%s/v1=%t", point, v1), func(t *testing.T) {
@@ -337,8 +365,9 @@ func TestFaults(t *testing.T) {
 		{"error", func(*stage, string) error { return errInjected }, errInjected, removing},
 		{"stage-1 killed", (*stage).killStage1, nil, nil},
 		{"launcher killed", (*stage).killLauncher, nil, nil},
+		{"template killed", (*stage).killTemplates, nil, Points},
 	} {
-		for _, point := range Points {
+		for _, point := range slices.Concat(Points, TemplatePoints) {
 			if slices.Contains(kind.not, point) {
 				continue
 			}
@@ -357,7 +386,7 @@ func TestFaults(t *testing.T) {
 				name = driver.state.name
 				ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 				defer cancel()
-				box, err := live(ctx, driver, s.root, s.code)
+				box, err := s.live(ctx, driver, point)
 				if kind.want != nil && !errors.Is(err, kind.want) || errors.Is(err, context.DeadlineExceeded) {
 					t.Errorf("%v, want %v", err, kind.want)
 				}
@@ -369,7 +398,7 @@ func TestFaults(t *testing.T) {
 				if armed.Swap(false) {
 					t.Error("the step is not reached")
 				}
-				if _, err := live(ctx, driver, s.root, s.code); err != nil {
+				if _, err := s.live(ctx, driver, point); err != nil {
 					t.Errorf("afterwards: %v", err)
 				}
 				if err := driver.Close(); err != nil {
@@ -389,6 +418,30 @@ func (s *stage) killStage1(name string) error {
 		}
 	}
 	return nil
+}
+
+// killTemplates kills all that is in a control group of a template.
+func (s *stage) killTemplates(name string) error {
+	for _, pid := range templates(name) {
+		if err := syscall.Kill(pid, syscall.SIGKILL); err != nil && !errors.Is(err, syscall.ESRCH) {
+			return err
+		}
+	}
+	return nil
+}
+
+// templates finds the processes of a state directory's templates.
+func templates(name string) []int {
+	var found []int
+	groups, _ := filepath.Glob("/proc/[0-9]*/cgroup")
+	for _, path := range groups {
+		content, err := os.ReadFile(path)
+		if err == nil && strings.Contains(string(content), name+"/template.") {
+			pid, _ := strconv.Atoi(filepath.Base(filepath.Dir(path)))
+			found = append(found, pid)
+		}
+	}
+	return found
 }
 
 func (s *stage) killLauncher(string) error {

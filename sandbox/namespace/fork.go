@@ -119,10 +119,9 @@ func readForked(message []byte, id uint64) (uint32, error) {
 // forkOf is what a template is asked for a copy in this sandbox. drop closes those of the files that are nobody else's.
 func (b *box) forkOf(ctx context.Context, cmd *sandbox.Command, report *os.File) (m wire.Fork, files []*os.File, drop func(), err error) {
 	var own []*os.File
-	drop = func() { closeFiles(own) }
 	defer func() {
 		if err != nil {
-			drop()
+			closeFiles(own)
 		}
 	}()
 	files = []*os.File{report}
@@ -177,7 +176,7 @@ func (b *box) forkOf(ctx context.Context, cmd *sandbox.Command, report *os.File)
 		add(r.files[0])
 	}
 	m.Become = b.becoming(len(files) - 1)
-	return m, files, drop, nil
+	return m, files, func() { closeFiles(own) }, nil
 }
 
 // becoming is what makes a copy a process of the sandbox: all that stage-1's own have had done to them, before they were

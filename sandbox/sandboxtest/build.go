@@ -43,9 +43,7 @@ func Helper(t testing.TB) string {
 	dir := t.TempDir()
 	must(t, os.Chmod(dir, 0o755))
 	build(t, filepath.Join(dir, "helper"), "hotaru/sandbox/sandboxtest/helper")
-	source, err := os.ReadFile(filepath.Join(sourceDir(t, "hotaru/runtime"), "bootstrap/python/hotaru_template.py"))
-	must(t, err)
-	must(t, os.WriteFile(filepath.Join(dir, templateSource), source, 0o644))
+	WriteCopier(t, dir)
 	return dir
 }
 

@@ -38,8 +38,16 @@ const templateSource = "template.py"
 //go:embed place.py
 var Place string
 
+// WriteCopier leaves in a directory what Copier needs.
+func WriteCopier(t testing.TB, dir string) {
+	t.Helper()
+	source, err := os.ReadFile(filepath.Join(sourceDir(t, "hotaru/runtime"), "bootstrap/python/hotaru_template.py"))
+	must(t, err)
+	must(t, os.WriteFile(filepath.Join(dir, templateSource), source, 0o644))
+}
+
 // Copier is a command of a program that can be a template, and that runs the code of its only file. helper is what
-// Helper returned. Where there is no Python the test is skipped.
+// Helper returned, or where WriteCopier wrote. Where there is no Python the test is skipped.
 func Copier(t testing.TB, helper string) sandbox.Command {
 	t.Helper()
 	if _, err := os.Stat(python); err != nil {
