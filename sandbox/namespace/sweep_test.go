@@ -57,56 +57,60 @@ func TestDaemonThatDies(t *testing.T) {
 func TestSweep(t *testing.T) {
 	needRoot(t)
 	for name, v1 := range map[string]string{"best": "", "v1": "yes"} {
-		t.Run(name, func(t *testing.T) {
-			sandboxtest.CheckLeaks(t)
-			dir := t.TempDir()
-			killedDaemon(t, dir, v1)
-			groups := groupsOf(t, dir)
-			if len(groups) == 0 {
-				t.Fatal("the daemon left no control group: the test does not test")
-			}
-			// What is not frozen by version 1 dies with the daemon, before anybody sweeps.
-			waitForNobody(t, slices.DeleteFunc(slices.Clone(groups), func(group string) bool {
-				return v1 != "" && (strings.HasSuffix(group, "left-0") || strings.HasSuffix(group, "left-2"))
-			}))
-			left := processesIn(t, groups)
-			t.Logf("left behind: %d groups, processes %v", len(groups), left)
-			if v1 != "" && len(left) == 0 {
-				t.Error("frozen processes were to be left")
-			}
+		t.Run(name, func(t *testing.T) { sweepAfterKill(t, v1) })
+	}
+}
 
-			driver := openDriver(t, namespace.Config{StateDir: dir, CgroupV1: v1 != ""})
-			ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
-			defer cancel()
-			if err := driver.Sweep(ctx); err != nil {
-				t.Fatal(err)
-			}
-			for _, pid := range left {
-				// It may be a zombie of whoever adopts orphans here; what it ran is gone then.
-				if link, err := os.Readlink(fmt.Sprintf("/proc/%d/exe", pid)); err == nil {
-					t.Errorf("process %d still runs %s", pid, link)
-				}
-			}
-			for _, group := range groups {
-				if _, err := os.Stat(group); !errors.Is(err, fs.ErrNotExist) {
-					t.Errorf("%s: %v", group, err)
-				}
-			}
-			if entries, err := os.ReadDir(filepath.Join(dir, "sandboxes")); err != nil || len(entries) > 0 {
-				t.Errorf("sandboxes has %v, %v", entries, err)
-			}
-			// The driver works in the same place.
-			box, err := driver.Create(t.Context(), sandbox.Spec{ID: "left-0", Root: sandboxtest.Root(t)})
-			if err != nil {
-				t.Fatal(err)
-			}
-			if err := driver.Sweep(ctx); err == nil {
-				t.Error("sweeps while a sandbox lives")
-			}
-			if err := box.Destroy(t.Context()); err != nil {
-				t.Error(err)
-			}
-		})
+// sweepAfterKill has the next driver remove what a killed daemon left.
+func sweepAfterKill(t *testing.T, v1 string) {
+	t.Helper()
+	sandboxtest.CheckLeaks(t)
+	dir := t.TempDir()
+	killedDaemon(t, dir, v1)
+	groups := groupsOf(t, dir)
+	if len(groups) == 0 {
+		t.Fatal("the daemon left no control group: the test does not test")
+	}
+	// What is not frozen by version 1 dies with the daemon, before anybody sweeps.
+	waitForNobody(t, slices.DeleteFunc(slices.Clone(groups), func(group string) bool {
+		return v1 != "" && (strings.HasSuffix(group, "left-0") || strings.HasSuffix(group, "left-2"))
+	}))
+	left := processesIn(t, groups)
+	t.Logf("left behind: %d groups, processes %v", len(groups), left)
+	if v1 != "" && len(left) == 0 {
+		t.Error("frozen processes were to be left")
+	}
+
+	driver := openDriver(t, namespace.Config{StateDir: dir, CgroupV1: v1 != ""})
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	if err := driver.Sweep(ctx); err != nil {
+		t.Fatal(err)
+	}
+	for _, pid := range left {
+		// It may be a zombie of whoever adopts orphans here; what it ran is gone then.
+		if link, err := os.Readlink(fmt.Sprintf("/proc/%d/exe", pid)); err == nil {
+			t.Errorf("process %d still runs %s", pid, link)
+		}
+	}
+	for _, group := range groups {
+		if _, err := os.Stat(group); !errors.Is(err, fs.ErrNotExist) {
+			t.Errorf("%s: %v", group, err)
+		}
+	}
+	if entries, err := os.ReadDir(filepath.Join(dir, "sandboxes")); err != nil || len(entries) > 0 {
+		t.Errorf("sandboxes has %v, %v", entries, err)
+	}
+	// The driver works in the same place.
+	box, err := driver.Create(t.Context(), sandbox.Spec{ID: "left-0", Root: sandboxtest.Root(t)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := driver.Sweep(ctx); err == nil {
+		t.Error("sweeps while a sandbox lives")
+	}
+	if err := box.Destroy(t.Context()); err != nil {
+		t.Error(err)
 	}
 }
 
