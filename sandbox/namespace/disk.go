@@ -77,17 +77,15 @@ type late struct {
 	rate   int64
 }
 
-// limitLate limits a device, or lifts the limit that its last owner left on it.
+// limitLate limits a device. What its last owner left on it was lifted when the image got it.
 func (b *box) limitLate(device string, rate int64) error {
 	d := b.driver
-	if !d.cgroups.LimitsLate() {
+	if rate == 0 || !d.cgroups.LimitsLate() {
 		return nil
 	}
-	if rate > 0 {
-		record := device + " " + strconv.FormatInt(rate, 10)
-		if err := os.WriteFile(d.state.path("sandboxes", b.id, "late"), []byte(record), 0o600); err != nil {
-			return fmt.Errorf("sandbox: %w", err)
-		}
+	record := device + " " + strconv.FormatInt(rate, 10)
+	if err := os.WriteFile(d.state.path("sandboxes", b.id, "late"), []byte(record), 0o600); err != nil {
+		return fmt.Errorf("sandbox: %w", err)
 	}
 	if err := d.at(PointLate); err != nil {
 		return err
@@ -135,8 +133,8 @@ func (s *state) liftAll(lift func(device string, rate int64) error) error {
 	return nil
 }
 
-// anotherDriver says whether a loop device on record has become that of another daemon's sandbox: that has set a limit of
-// its own, or will in a moment.
+// anotherDriver says whether a loop device on record has become that of another daemon's image: that has lifted what was on
+// it, or will in a moment, and may have set a limit of its own that looks the same.
 func (s *state) anotherDriver(device string) bool {
 	backing, err := os.ReadFile("/sys/dev/block/" + device + "/loop/backing_file")
 	return err == nil && strings.Contains(string(backing), "/images/image-") && !strings.HasPrefix(string(backing), s.path("images")+"/")

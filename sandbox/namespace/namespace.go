@@ -166,6 +166,7 @@ func (d *Driver) open(program []byte, config Config) error {
 	}
 	d.images, d.noImages = image.Open(context.Background(), image.Config{
 		Dir: d.state.path("images"), Mkfs: config.Mkfs, Reserve: config.DiskReserve, Log: d.log,
+		Attached: func(device string) error { return d.cgroups.LimitLate(device, 0) },
 	})
 	if d.housing != nil {
 		if err := d.state.writeHouse(program); err != nil {

@@ -32,7 +32,9 @@ type Config struct {
 	// Reserve is how many bytes of the disk images leave free; 0 means DefaultReserve, or a twentieth of a disk
 	// for which that is less.
 	Reserve int64
-	Log     *slog.Logger
+	// Attached, if set, is told of each device ("7:3") that an image gets, before anything is written to it.
+	Attached func(device string) error
+	Log      *slog.Logger
 }
 
 // DefaultReserve is 4 GiB: more than programs write while the guard looks away.
@@ -153,6 +155,11 @@ func (m *Maker) open(file *os.File, size int64, fill func() error) (*Image, erro
 	}
 	defer device.Close() // the mount holds it
 	i.loop = device.Number
+	if m.config.Attached != nil {
+		if err := m.config.Attached(i.Device()); err != nil {
+			return nil, err
+		}
+	}
 	if i.tree, err = mount(device.Name()); err != nil {
 		return nil, err
 	}

@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -363,4 +364,38 @@ func BenchmarkMake(b *testing.B) {
 			b.Fatal(err)
 		}
 	}
+}
+
+// Who wants to know is told of each device before the image is mounted, the one that Open tries included: a limit that a
+// killed daemon left on it is lifted then, whoever that was. What it refuses is not made, and frees the device.
+func TestAttached(t *testing.T) {
+	needRoot(t)
+	var told []string
+	var refused error
+	dir := t.TempDir()
+	m := open(t, Config{Dir: dir, Attached: func(device string) error {
+		told = append(told, device)
+		return refused
+	}})
+	if len(told) == 0 {
+		t.Error("nothing was told of the device that Open tries")
+	}
+	made, err := m.Make(t.Context(), 16<<20, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if told[len(told)-1] != made.Device() {
+		t.Errorf("the device is %s, and what was told is %v", made.Device(), told)
+	}
+	if err := made.Close(); err != nil {
+		t.Error(err)
+	}
+	refused = errors.New("no device today")
+	if _, err := m.Make(t.Context(), 16<<20, 0); !errors.Is(err, refused) {
+		t.Errorf("%v, want %v", err, refused)
+	}
+	eventually(t, "the device is free", func() bool {
+		backing, err := os.ReadFile("/sys/dev/block/" + told[len(told)-1] + "/loop/backing_file")
+		return err != nil || !strings.HasPrefix(string(backing), dir+"/")
+	})
 }
