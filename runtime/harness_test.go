@@ -224,7 +224,7 @@ func (p *process) readRecords() {
 	}()
 }
 
-// untilWaiting returns when the process waits in a system call that reads from descriptor 3.
+// untilWaiting returns when the process waits in a system call that reads from descriptor 3, or in its event loop.
 func (p *process) untilWaiting(ctx context.Context) {
 	name := fmt.Sprintf("/proc/%d/syscall", p.cmd.Process.Pid)
 	for ctx.Err() == nil {
@@ -235,7 +235,8 @@ func (p *process) untilWaiting(ctx context.Context) {
 		// The call's number and its first argument; readv and read both take the descriptor first.
 		call, rest, _ := strings.Cut(string(content), " ")
 		number, err := strconv.Atoi(call)
-		if err == nil && strings.HasPrefix(rest, "0x3 ") && (number == syscall.SYS_READ || number == syscall.SYS_READV) {
+		reads := strings.HasPrefix(rest, "0x3 ") && (number == syscall.SYS_READ || number == syscall.SYS_READV)
+		if err == nil && (reads || number == syscall.SYS_EPOLL_PWAIT) {
 			return
 		}
 		goruntime.Gosched()

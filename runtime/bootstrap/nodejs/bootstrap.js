@@ -241,19 +241,20 @@ function framed() {
   }
 }
 
-// preload loads what most functions will, and the frames with the first event, in a process that is started before its
-// function is known.
+// preload loads what most functions will, and makes the way of events, in a process that is started before its function is
+// known.
 function preload() {
   withCompiled(() => {
     for (const name of ['net', 'http', 'https', 'crypto']) require(name);
   });
-  daemon.eager = true;
+  daemon.warm();
 }
 
 async function main() {
   trust();
-  daemon = framed() ? new Frames(invoke) : new (require('./http.js').RuntimeAPI)(process.env.AWS_LAMBDA_RUNTIME_API, invoke);
-  if (process.env._HANDLER === undefined) preload();
+  const frames = framed();
+  daemon = frames ? new Frames(invoke) : new (require('./http.js').RuntimeAPI)(process.env.AWS_LAMBDA_RUNTIME_API, invoke);
+  if (frames && process.env._HANDLER === undefined) preload();
   const start = await daemon.start();
   process.on('uncaughtException', (err) => crash('Uncaught Exception', err, 129));
   process.on('unhandledRejection', (reason, promise) =>

@@ -2,6 +2,7 @@
 // The conversation with the daemon in frames over descriptor 3, which the runtimeapi package describes.
 
 const fs = require('fs');
+const { listen } = require('./pipe.js');
 const { gone, writeAll, writeSlowly } = require('./descriptor.js');
 
 const FD = 3;
@@ -21,13 +22,14 @@ function pack(type, body) {
   return frame;
 }
 
+const parseStart = (frame) => JSON.parse(frame.toString('utf8', HEADER));
+
 class Frames {
   // deliver is called with the head of each event and its payload's text.
   constructor(deliver) {
     this.deliver = deliver;
-    this.eager = false; // a socket costs little: what it needs is loaded
-    this.events = 0;
-    this.socket = null; // descriptor 3, from the second event on at the latest
+    this.socket = null; // descriptor 3, once there is more to wait for than Start
+    this.began = null; // what takes the Start frame where it comes through the socket
     this.inbox = Buffer.allocUnsafeSlow(64 * 1024);
     this.rest = null; // the beginning of a frame's header
     this.frame = null; // a frame that does not come at once, and how much of it is there
@@ -36,19 +38,25 @@ class Frames {
 
   // start waits for the handler's name and the environment variables. Nothing else can happen before.
   start() {
+    if (this.socket) return new Promise((resolve) => { this.began = resolve; });
     let frame = null;
     while (!frame) {
       const n = fs.readSync(FD, this.inbox);
       if (n === 0) gone();
       frame = this.gather(this.inbox.subarray(0, n));
     }
-    return JSON.parse(frame.toString('utf8', HEADER));
+    return parseStart(frame);
+  }
+
+  // warm has the first event cost what the others do: its way is made, and Start has gone along it.
+  warm() {
+    this.openSocket();
   }
 
   // ready asks for an event: Init is over, or a stream's event.
   ready() {
+    this.listen(); // first: the share of the CPU that Init has ends with the frame
     writeAll(FD, pack(READY, EMPTY));
-    this.listen();
   }
 
   // respond answers an event and asks for the next. payload is text or bytes.
@@ -142,47 +150,27 @@ class Frames {
 
   // listen waits for the next event, and keeps the process alive for it. During an invocation nothing of ours
   // does: an empty event loop means something then.
-  //
-  // A socket answers fastest, but takes a while to load and set up: in a cold start the first event is read without.
   listen() {
     if (this.socket) this.socket.ref();
-    else if (this.eager || this.events > 0) this.openSocket();
-    else this.readFirst();
-  }
-
-  readFirst() {
-    fs.read(FD, this.inbox, 0, this.inbox.length, null, (err, n) => {
-      if (err || n === 0) return gone();
-      const frame = this.gather(this.inbox.subarray(0, n));
-      if (frame) this.take(frame);
-      else this.readFirst();
-    });
+    else this.openSocket();
   }
 
   openSocket() {
-    this.socket = new (require('net').Socket)({
-      fd: FD,
-      readable: true,
-      writable: true,
-      // One buffer for all that comes, without the machinery of streams.
-      onread: {
-        buffer: this.inbox,
-        callback: (n) => {
-          const frame = this.gather(this.inbox.subarray(0, n));
-          if (frame) {
-            this.socket.unref();
-            this.take(frame);
-          }
-          return true;
-        },
-      },
-    });
-    this.socket.on('end', gone).on('error', gone);
-    this.socket.resume();
+    this.socket = listen(FD, this.inbox, (n) => {
+      const frame = this.gather(this.inbox.subarray(0, n));
+      if (!frame) return;
+      this.socket.unref();
+      if (this.began) this.begin(frame);
+      else this.take(frame);
+    }, gone);
+  }
+
+  begin(frame) {
+    this.began(parseStart(frame));
+    this.began = null;
   }
 
   take(frame) {
-    this.events++;
     const payload = HEADER + 4 + frame.readUInt32BE(HEADER);
     this.deliver(JSON.parse(frame.utf8Slice(HEADER + 4, payload)), frame.utf8Slice(payload, frame.length));
   }

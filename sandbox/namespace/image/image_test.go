@@ -222,11 +222,7 @@ func TestCloseDropsAll(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	backing := "/sys/block/loop" + strconv.Itoa(i.loop) + "/loop/backing_file"
-	before, err := os.ReadFile(backing)
-	if err != nil {
-		t.Fatal(err)
-	}
+	detached := detaches(t, i)
 	open := inside(t, i, "y")
 	drop(t, i)
 	if _, err := open.WriteString("x"); !errors.Is(err, unix.EIO) {
@@ -235,10 +231,43 @@ func TestCloseDropsAll(t *testing.T) {
 	if err := open.Close(); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "the loop device is free", func() bool {
+	eventually(t, "the loop device is free", detached)
+}
+
+// TestCloseEmpty closes an image that nobody has written to, which the kernel unmounts in the usual way.
+func TestCloseEmpty(t *testing.T) {
+	needRoot(t)
+	i := newImage(t, open(t, Config{Dir: t.TempDir()}), 64*megabyte)
+	written := inside(t, i, "x")
+	if _, err := written.WriteString("x"); err != nil {
+		t.Fatal(err)
+	}
+	if now, err := usageOf(i.root); err != nil || now == i.begun {
+		t.Errorf("with a file that is not on the disk yet: %+v, %v, as when it was empty", now, err)
+	}
+	if err := errors.Join(written.Close(), unix.Unlinkat(int(i.root.Fd()), "x", 0)); err != nil {
+		t.Fatal(err)
+	}
+	if now, err := usageOf(i.root); err != nil || now != i.begun {
+		t.Errorf("empty again: %+v, %v, want %+v", now, err, i.begun)
+	}
+	detached := detaches(t, i)
+	drop(t, i)
+	eventually(t, "the loop device is free", detached)
+}
+
+// detaches returns what says whether an image's loop device is no longer the image's.
+func detaches(t *testing.T, i *Image) func() bool {
+	t.Helper()
+	backing := "/sys/block/loop" + strconv.Itoa(i.loop) + "/loop/backing_file"
+	before, err := os.ReadFile(backing)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return func() bool {
 		after, err := os.ReadFile(backing)
 		return errors.Is(err, fs.ErrNotExist) || !bytes.Equal(after, before)
-	})
+	}
 }
 
 // Images that together promise more than the disk has are full before the disk is, and not for good.
