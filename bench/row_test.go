@@ -4,6 +4,7 @@ import (
 	"flag"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -77,8 +78,15 @@ func TestChoose(t *testing.T) {
 	if err != nil || len(chosen) != 2 || chosen[0].name != "cold" || chosen[1].name != "warm" {
 		t.Errorf("%v: %+v", err, chosen)
 	}
-	if chosen, err := choose(measures(), ""); err != nil || len(chosen) != len(measures()) {
+	if chosen, err := choose(measures(), everything); err != nil || len(chosen) != len(measures()) {
 		t.Errorf("all: %v %d", err, len(chosen))
+	}
+	short, err := choose(measures(), "")
+	if err != nil || len(short) == 0 || slices.ContainsFunc(short, func(m measure) bool { return m.long }) {
+		t.Errorf("without a name: %v %+v", err, short)
+	}
+	if named, err := choose(measures(), "functions"); err != nil || len(named) != 1 || !named[0].long {
+		t.Errorf("a long one by its name: %v %+v", err, named)
 	}
 }
 

@@ -68,10 +68,14 @@ func (p *Pool) rememberLocked(l *line) {
 // first that then holds the least.
 func (p *Pool) grantLocked() {
 	lacks := false
-	for !lacks && p.making < p.makings && len(p.hungry) > 0 {
+	for !lacks && len(p.hungry) > 0 {
 		s := p.hungry[0]
 		w := s.first()
 		need := p.needLocked(w.line)
+		if p.making >= p.makings {
+			lacks = p.idle.oldest == nil && p.budget.short(need) > 0
+			break
+		}
 		if !p.budget.take(need) {
 			p.makeRoomLocked(s, need)
 			lacks = true
@@ -83,13 +87,34 @@ func (p *Pool) grantLocked() {
 		p.removeLocked(w)
 		w.granted <- grant{charge: need}
 	}
+	if lacks {
+		p.lookAgainLocked(readingAge) // others on this machine may free some
+	}
 	if lacks == p.lacks {
 		return
 	}
-	if p.lacks = lacks; lacks {
+	now := time.Now()
+	p.lacked = p.lackedLocked(now)
+	if p.lacks, p.lackingSince = lacks, now; lacks {
 		close(p.lacking)
 	} else {
 		p.lacking = make(chan struct{})
+	}
+}
+
+// lackedLocked is for how long memory has lacked until now, in all.
+func (p *Pool) lackedLocked(now time.Time) time.Duration {
+	if p.lacks {
+		return p.lacked + now.Sub(p.lackingSince)
+	}
+	return p.lacked
+}
+
+// lookAgainLocked has it looked again soon at who may have what.
+func (p *Pool) lookAgainLocked(soon time.Duration) {
+	if at := time.Now().Add(soon); p.alarmAt.IsZero() || at.Before(p.alarmAt) {
+		p.alarmAt = at
+		p.alarm.Reset(soon)
 	}
 }
 
@@ -126,7 +151,7 @@ func (p *Pool) spareLocked(s *share, level int64) *tenant {
 		}
 		n++
 	}
-	p.alarm.Reset(youth - age)
+	p.lookAgainLocked(youth - age)
 	return nil
 }
 
@@ -167,4 +192,14 @@ func (p *Pool) wake() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.grantLocked()
+}
+
+// ring is the alarm's wake.
+func (p *Pool) ring() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.alarmAt = time.Time{}
+	if !p.closed {
+		p.grantLocked()
+	}
 }

@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -210,6 +211,49 @@ func TestWaitsForMemory(t *testing.T) {
 			t.Errorf("%d idle, %d busy, the first alive: %v", idle, busy, first.Alive())
 		}
 		c.Release(env)
+	})
+}
+
+// TestTurnAfterMemory: who has waited for memory, and then waits for its turn, waits for that as long as it takes, and for
+// memory a second in all.
+func TestTurnAfterMemory(t *testing.T) {
+	const callers = 3
+	c := newTown(t, callers, "a")
+	c.takes = 2 * time.Second
+	synctest.Test(t, func(t *testing.T) {
+		var left atomic.Int64
+		left.Store(1 << 30)
+		budget := NewBudget(1<<30, func() (int64, bool) { return left.Load(), true })
+		c.limit = budget.Limit()
+		c.Pool = New(c.make, func(*environment.Environment) bool { return false }, Options{
+			Makings: 1, Budget: budget, Logger: slog.New(slog.DiscardHandler),
+		})
+		defer c.Close()
+		left.Store(0) // others have it
+		pass(readingAge)
+		type answer struct {
+			env *environment.Environment
+			err error
+		}
+		answers := make(chan answer, callers)
+		for range callers {
+			go func() {
+				env, err := c.Acquire(t.Context(), versionOf("a"), "", nobody{})
+				answers <- answer{env, err}
+			}()
+		}
+		pass(memoryPatience / 2)
+		left.Store(1 << 30)
+		for i := range callers {
+			began := time.Now()
+			got := <-answers
+			if got.err != nil {
+				t.Fatalf("caller %d: %v", i, got.err)
+			}
+			if i > 0 && time.Since(began) != c.takes {
+				t.Errorf("caller %d came after %v, want %v", i, time.Since(began), c.takes)
+			}
+		}
 	})
 }
 

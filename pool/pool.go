@@ -81,12 +81,17 @@ type Pool struct {
 	turns  uint64
 	// expectations are of versions without a line.
 	expectations map[function.VersionKey]int64
-	// lacks says that the first of the hungry waits for memory; lacking is closed as long as that is so.
-	lacks   bool
-	lacking chan struct{}
-	// alarm goes off when the idlest environment is no longer too young to leave.
-	alarm  *time.Timer
-	closed bool
+	// lacks says that the first of the hungry waits for memory, since lackingSince; lacking is closed as long as that is so.
+	// lacked is for how long it was so before, in all.
+	lacks        bool
+	lackingSince time.Time
+	lacked       time.Duration
+	lacking      chan struct{}
+	// alarm goes off at alarmAt, if that is not zero: when the idlest environment is no longer too young to leave, or the
+	// machine may have more memory.
+	alarm   *time.Timer
+	alarmAt time.Time
+	closed  bool
 
 	closing sync.WaitGroup // environments on their way out
 	stop    chan struct{}
@@ -103,7 +108,7 @@ func New(maker Maker, stale Stale, o Options) *Pool {
 		busy: map[*environment.Environment]*tenant{}, expectations: map[function.VersionKey]int64{},
 		lacking: make(chan struct{}), stop: make(chan struct{}), stopped: make(chan struct{}),
 	}
-	p.alarm = time.AfterFunc(youth, p.wake)
+	p.alarm = time.AfterFunc(youth, p.ring)
 	p.budget.onFreed(p.wake)
 	o.Blanks.yieldTo(p.quiet)
 	go p.watch()

@@ -12,7 +12,8 @@ import (
 // another one made: a runtime asks for its next event within microseconds, unless it has work to do after its answer.
 const answeredPatience = 2 * time.Millisecond
 
-// memoryPatience is how long Acquire waits for memory. Where there is memory it waits for its turn, however long that takes.
+// memoryPatience is how long Acquire waits for memory, in all. As long as there is memory it waits for its turn, however long
+// that takes, and however long it has waited before.
 const memoryPatience = time.Second
 
 // Caller is whoever acquires an environment. It is told of a wait for its turn or for memory, so that the wait takes
@@ -32,6 +33,8 @@ type waiter struct {
 	wants bool
 	// waits says that it is in its line.
 	waits bool
+	// lacked is the pool's when it began to want one.
+	lacked time.Duration
 	// granted takes what the waiter gets, once, and has room for it.
 	granted        chan grant
 	previous, next *waiter
@@ -94,6 +97,7 @@ func (p *Pool) queueLocked(l *line) *waiter {
 func (p *Pool) want(w *waiter) <-chan struct{} {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	w.lacked = p.lackedLocked(time.Now())
 	if w.waits && !w.wants {
 		w.wants = true
 		w.line.share.wanting++
@@ -101,6 +105,18 @@ func (p *Pool) want(w *waiter) <-chan struct{} {
 		p.grantLocked()
 	}
 	return p.lacking
+}
+
+// patience is for how much longer a waiter waits for memory. again is nil while memory lacks, else closed when it does
+// so: until then it waits for its turn.
+func (p *Pool) patience(w *waiter) (left time.Duration, again <-chan struct{}) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	left = memoryPatience - (p.lackedLocked(time.Now()) - w.lacked)
+	if p.lacks {
+		return left, nil
+	}
+	return left, p.lacking
 }
 
 // removeLocked takes a waiter out of its line.
@@ -146,8 +162,8 @@ func (p *Pool) await(ctx context.Context, v *function.Version, w *waiter, caller
 	default:
 	}
 	caller.Park()
-	patience := time.NewTimer(memoryPatience)
-	defer patience.Stop()
+	timer := time.NewTimer(memoryPatience)
+	defer timer.Stop()
 	var tooLong <-chan time.Time
 	refusal := error(nil)
 	for refusal == nil {
@@ -155,12 +171,19 @@ func (p *Pool) await(ctx context.Context, v *function.Version, w *waiter, caller
 		case g := <-w.granted:
 			return p.use(ctx, v, w, g, caller)
 		case <-lacking:
-			lacking, tooLong = nil, patience.C
-			patience.Reset(memoryPatience)
 		case <-tooLong:
-			refusal = ErrFull
 		case <-ctx.Done():
 			refusal = ctx.Err()
+			continue
+		}
+		var left time.Duration
+		left, lacking = p.patience(w)
+		switch tooLong = nil; {
+		case lacking == nil && left <= 0:
+			refusal = ErrFull
+		case lacking == nil:
+			tooLong = timer.C
+			timer.Reset(left)
 		}
 	}
 	if g, granted := p.leave(w); granted {
