@@ -145,19 +145,28 @@ func (s *scene) createMany(ctx context.Context, b *bed, n int) error {
 	return errors.Join(failures...)
 }
 
-// idleCrowd is how many environments are made idle at a time: all of them have to run at once for that.
-const idleCrowd = 100
+// idleCrowd is how many environments are made idle at a time, in idleSleep: they have to run at once for that.
+const (
+	idleCrowd = 100
+	idleSleep = 10 * time.Second
+)
 
 // idleMany leaves idle environments of several functions behind.
 func (s *scene) idleMany(ctx context.Context, b *bed, n int) error {
 	for made := 0; made < n; {
-		c, err := s.crowd(ctx, b.python, fmt.Sprint("idle-", made), min(idleCrowd, n-made), smallMB)
+		c, err := s.burst(ctx, b.python, fmt.Sprint("idle-", made), min(idleCrowd, n-made), smallMB, idleSleep)
+		if err == nil {
+			err = errors.Join(c.failures...)
+		}
 		if err != nil {
 			return err
 		}
 		made += len(c.where)
 	}
-	return nil
+	if _, err := s.settle(ctx); err != nil {
+		return err
+	}
+	return pause(ctx, calm)
 }
 
 // smallMB is the memory size of functions that there are many of.

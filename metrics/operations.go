@@ -80,6 +80,9 @@ type timedSandbox struct {
 	times operations
 }
 
+// Weigh implements sandbox.Weigher.
+func (s timedSandbox) Weigh(crowd int) error { return sandbox.Weigh(s.Sandbox, crowd) }
+
 // Attach implements sandbox.Sandbox.
 func (s timedSandbox) Attach(ctx context.Context, binds []sandbox.Bind) error {
 	began := time.Now()

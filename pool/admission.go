@@ -83,7 +83,7 @@ func (p *Pool) grantLocked() {
 		}
 		p.making++
 		s.held += need
-		w.line.lent++
+		p.workLocked(w.line)
 		p.removeLocked(w)
 		w.granted <- grant{charge: need}
 	}

@@ -23,10 +23,11 @@ import (
 // virtual time.
 type town struct {
 	*Pool
-	t     *testing.T
-	limit int64
-	takes time.Duration // what it takes to make one
-	fail  atomic.Int64  // how many of the next makings fail
+	t      *testing.T
+	driver *environmenttest.Driver
+	limit  int64
+	takes  time.Duration // what it takes to make one
+	fail   atomic.Int64  // how many of the next makings fail
 
 	mu    sync.Mutex
 	ready map[string][]*environment.Environment // by function
@@ -38,7 +39,7 @@ var errNotMade = errors.New("not made")
 func newTown(t *testing.T, n int, names ...string) *town {
 	t.Helper()
 	driver := &environmenttest.Driver{Run: environmenttest.Echo}
-	c := &town{t: t, takes: 20 * time.Millisecond, ready: map[string][]*environment.Environment{}}
+	c := &town{t: t, driver: driver, takes: 20 * time.Millisecond, ready: map[string][]*environment.Environment{}}
 	for _, name := range names {
 		for i := range n {
 			blank, err := environment.NewBlank(t.Context(), environment.BlankConfig{ID: fmt.Sprint(name, i), Driver: driver, MemoryMB: 128})

@@ -92,8 +92,11 @@ type Pool struct {
 	alarm   *time.Timer
 	alarmAt time.Time
 	closed  bool
+	// unweighed are to be weighed, which a goroutine does while weighing.
+	unweighed []*tenant
+	weighing  bool
 
-	closing sync.WaitGroup // environments on their way out
+	closing sync.WaitGroup // environments on their way out, and weighing
 	stop    chan struct{}
 	stopped chan struct{}
 }
@@ -139,7 +142,7 @@ func (p *Pool) takeIdle(key lineKey) (*environment.Environment, *waiter, error) 
 	}
 	t := l.idle[last]
 	p.wakeLocked(t, last)
-	l.lent++
+	p.workLocked(l)
 	p.busy[t.env] = t
 	return t.env, nil, nil
 }
@@ -174,7 +177,9 @@ func (p *Pool) lend(env *environment.Environment, l *line, charge int64) bool {
 	if p.closed {
 		return false
 	}
-	p.busy[env] = &tenant{env: env, line: l, charge: charge}
+	t := &tenant{env: env, line: l, charge: charge, crowd: 1}
+	p.busy[env] = t
+	p.weighLocked(t)
 	p.making--
 	p.grantLocked()
 	return true
@@ -183,7 +188,7 @@ func (p *Pool) lend(env *environment.Environment, l *line, charge int64) bool {
 // unmakeLocked gives back what was granted for an environment that does not come.
 func (p *Pool) unmakeLocked(l *line, charge int64) {
 	p.making--
-	l.lent--
+	p.restLocked(l)
 	l.share.held -= charge
 	p.budget.correct(-charge)
 	p.tidyLocked(l)
@@ -215,7 +220,7 @@ func (p *Pool) Release(env *environment.Environment) {
 		l.soon--
 	}
 	delete(p.busy, env)
-	l.lent--
+	p.restLocked(l)
 	p.learnLocked(t)
 	first := l.waiting.first
 	switch {
@@ -223,7 +228,7 @@ func (p *Pool) Release(env *environment.Environment) {
 		p.closeLocked(t)
 	case first != nil:
 		p.removeLocked(first)
-		l.lent++
+		p.workLocked(l)
 		p.busy[env] = t
 		first.granted <- grant{tenant: t}
 	default:
@@ -305,6 +310,7 @@ func (p *Pool) retireSince(limit time.Time) {
 	if p.idle.oldest != nil {
 		p.relieveLocked()
 	}
+	p.thinLocked()
 	if len(p.hungry) > 0 {
 		p.grantLocked() // what others on this machine have freed
 	}
@@ -322,7 +328,7 @@ func (p *Pool) Close() {
 		}
 		for env, t := range p.busy {
 			delete(p.busy, env)
-			t.line.lent--
+			p.restLocked(t.line)
 			p.closeLocked(t)
 		}
 		p.sendAwayLocked()

@@ -12,6 +12,9 @@ import (
 type share struct {
 	// held is the memory of its environments, those being made included, those on their way out not.
 	held int64
+	// working counts its environments that are at work or being made, and peak the most of late; those at work are weighed as
+	// a crowd of so many (weight.go).
+	working, peak, crowd int
 	// lines are those of its versions and tenants that have environments or waiters.
 	lines map[lineKey]*line
 	// wanting counts its waiters that want an environment made; level is what it holds once the first of them has one,
@@ -50,6 +53,9 @@ type tenant struct {
 	line *line
 	// charge is what it has taken of the budget.
 	charge int64
+	// crowd is what it was weighed for, or soon will be; unweighed says that it waits for that.
+	crowd     int
+	unweighed bool
 	// answered says that its caller has the answer.
 	answered bool
 	// since is when it was given back. older and newer are its neighbours in the order of that, while it is idle.
@@ -158,7 +164,7 @@ func (p *Pool) lineLocked(key lineKey) *line {
 	}
 	s := p.shares[key.version.ID]
 	if s == nil {
-		s = &share{lines: map[lineKey]*line{}, index: -1}
+		s = &share{crowd: 1, lines: map[lineKey]*line{}, index: -1}
 		p.shares[key.version.ID] = s
 	}
 	l := &line{key: key, share: s}

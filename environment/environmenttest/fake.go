@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"os"
 	"path"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -61,6 +62,7 @@ type Sandbox struct {
 	starts    map[string]int // by path
 	processes []*process
 	limits    []sandbox.Limits
+	crowds    []int
 	destroyed bool
 }
 
@@ -87,6 +89,24 @@ func (d *Driver) Resets() int {
 
 // Spec is what the sandbox was asked to be.
 func (s *Sandbox) Spec() sandbox.Spec { return s.spec }
+
+// Weigh implements sandbox.Weigher.
+func (s *Sandbox) Weigh(crowd int) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.destroyed {
+		return sandbox.ErrDestroyed
+	}
+	s.crowds = append(s.crowds, crowd)
+	return nil
+}
+
+// Crowds are those it was weighed for, in order.
+func (s *Sandbox) Crowds() []int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Clone(s.crowds)
+}
 
 // Limits are those the sandbox was made with and those set since, in order.
 func (s *Sandbox) Limits() []sandbox.Limits {

@@ -272,6 +272,15 @@ func (b *box) SetLimits(ctx context.Context, limits sandbox.Limits) error {
 	return nil
 }
 
+// Weigh implements sandbox.Weigher. It waits for no other operation: only the group is touched.
+func (b *box) Weigh(crowd int) error {
+	err := b.group.SetWeight(crowd)
+	if err != nil && b.isDying() {
+		return sandbox.ErrDestroyed
+	}
+	return err
+}
+
 // Freeze stops everything inside, stage-1 included.
 func (b *box) Freeze(ctx context.Context) error {
 	if err := b.begin(ctx); err != nil {

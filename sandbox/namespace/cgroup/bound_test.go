@@ -164,6 +164,14 @@ func TestV1BoundMemory(t *testing.T) {
 	if got := file(g.in(layout.memory), "memory.swappiness"); got != "0" {
 		t.Errorf("a group is swapped: %s", got)
 	}
+	for crowd, want := range map[int]string{1: "1024", 64: "16", 4096: "2"} {
+		if err := g.SetWeight(crowd); err != nil {
+			t.Error(err)
+		}
+		if got := file(g.in(layout.cpu), "cpu.shares"); got != want {
+			t.Errorf("in a crowd of %d a group of 128 MiB has %s shares of the CPUs, want %s", crowd, got, want)
+		}
+	}
 	if err := g.Remove(t.Context()); err != nil {
 		t.Error(err)
 	}

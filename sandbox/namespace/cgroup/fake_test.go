@@ -47,7 +47,7 @@ func (f *fakeV2) mkdir(dir string) error {
 		"cgroup.events": "populated 0\nfrozen 1\n", "memory.max": "max\n", "memory.swap.max": "max\n",
 		"memory.events": "low 0\nhigh 0\nmax 0\noom 0\noom_kill 0\n",
 		"memory.stat":   "anon 1000\nfile 900000\nkernel 240\nshmem 30\nslab 47\nslab_reclaimable 40\n", "memory.current": "901230\n",
-		"cpu.max": "max 100000\n", "cpu.stat": "usage_usec 1500\nuser_usec 1000\n", "pids.max": "max\n", "pids.current": "3\n",
+		"cpu.max": "max 100000\n", "cpu.weight": "100\n", "cpu.stat": "usage_usec 1500\nuser_usec 1000\n", "pids.max": "max\n", "pids.current": "3\n",
 		"io.max": "",
 	} {
 		if err := os.WriteFile(filepath.Join(dir, file), []byte(content), 0o644); err != nil {

@@ -133,17 +133,22 @@ type Group struct {
 	parent *Parent
 	name   string
 	limits Limits // last set
+	claim  int64  // on CPU time: the MiB of memory that it was made with
 }
 
 // Create makes a group without processes. On an error nothing is left.
 func (p *Parent) Create(name string, limits Limits) (*Group, error) {
-	g := &Group{parent: p, name: name}
+	g := &Group{parent: p, name: name, claim: limits.MemoryBytes >> 20}
 	for _, r := range p.roles {
 		if err := p.mkdir(g.in(r)); err != nil {
 			return nil, errors.Join(fmt.Errorf("cgroup: %w", err), g.Remove(context.Background()))
 		}
 	}
-	if err := g.SetLimits(limits); err != nil {
+	err := g.SetLimits(limits)
+	if err == nil {
+		err = g.SetWeight(1)
+	}
+	if err != nil {
 		return nil, errors.Join(err, g.Remove(context.Background()))
 	}
 	return g, nil

@@ -328,3 +328,46 @@ func TestSweepRefusesOthers(t *testing.T) {
 		t.Errorf("a directory that is no control group was swept: %v", err)
 	}
 }
+
+// What a group gets where CPU time lacks follows from its memory, and a crowd has that together.
+func TestV2Weight(t *testing.T) {
+	f, p := newFakeV2(t)
+	g := create(t, p, Limits{MemoryBytes: 512 << 20})
+	if got := f.get(t, own, "cpu.weight"); got != "512" {
+		t.Errorf("cpu.weight of 512 MiB is %q", got)
+	}
+	for crowd, want := range map[int]string{1: "512", 4: "128", 256: "2", 4096: "1", 0: "512"} {
+		f.set(t, own, "cpu.weight", "")
+		if err := g.SetWeight(crowd); err != nil {
+			t.Fatal(err)
+		}
+		if got := f.get(t, own, "cpu.weight"); got != want {
+			t.Errorf("in a crowd of %d cpu.weight is %q, want %q", crowd, got, want)
+		}
+	}
+	if err := os.Remove(filepath.Join(f.root, own, "cpu.weight")); err != nil {
+		t.Fatal(err)
+	}
+	if err := g.SetWeight(2); err == nil {
+		t.Error("no error without cpu.weight")
+	}
+	huge, err := p.Create("huge", Limits{MemoryBytes: 10240 << 20})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := f.get(t, "hotaru-test/huge", "cpu.weight"); got != "10000" {
+		t.Errorf("cpu.weight of 10,240 MiB is %q, not the kernel's most", got)
+	}
+	free, err := p.Create("free", Limits{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := f.get(t, "hotaru-test/free", "cpu.weight"); got != "100" {
+		t.Errorf("cpu.weight without a limit on memory is %q, not the kernel's usual", got)
+	}
+	for _, g := range []*Group{huge, free} {
+		if err := g.Remove(t.Context()); err != nil {
+			t.Error(err)
+		}
+	}
+}

@@ -1,0 +1,31 @@
+//go:build linux
+
+package cgroup
+
+import (
+	"fmt"
+	"strconv"
+)
+
+// SetWeight says what a group gets of the CPUs where all groups together want more than there is: in proportion to the
+// memory that it was made with, as its quota is, divided by crowd, the number of groups that share one claim. The quota
+// alone bounds each, and is worth nothing where the quotas of those that run are more than there are CPUs. A group without a
+// limit on memory keeps the kernel's usual weight.
+func (g *Group) SetWeight(crowd int) error {
+	r := g.parent.layout.cpu
+	if r.dir == "" || g.claim == 0 {
+		return nil
+	}
+	weight := g.claim / int64(max(crowd, 1))
+	file := "cpu.weight"
+	if r.v2 {
+		weight = min(max(weight, 1), 10_000) // https://docs.kernel.org/admin-guide/cgroup-v2.html#cpu-interface-files
+	} else {
+		// Eight times that, so that a small one can be shared among as many as with version 2; the kernel's least is 2.
+		file, weight = "cpu.shares", max(8*weight, 2)
+	}
+	if err := write(g.in(r), file, strconv.FormatInt(weight, 10)); err != nil {
+		return fmt.Errorf("cgroup: %w", err)
+	}
+	return nil
+}
