@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -14,6 +15,7 @@ import (
 	"text/tabwriter"
 
 	"hotaru/daemon"
+	"hotaru/function"
 	"hotaru/sandbox"
 )
 
@@ -32,6 +34,41 @@ type doctorRow struct {
 	Enforced bool             `json:"enforced"`
 	Reason   string           `json:"reason,omitempty"`
 	Mend     string           `json:"mend,omitempty"`
+	// Environments, of the rows of the machine alone, is for how many of them there is room.
+	Environments int `json:"environments,omitempty"`
+}
+
+// enough is how many environments a machine should have room for: the executions of an AWS account.
+const enough = function.DefaultConcurrency
+
+// roomRows are the rows of the machine: what it has enough of needs no mending.
+func roomRows(rooms []daemon.Room) []doctorRow {
+	var rows []doctorRow
+	for _, r := range rooms {
+		row := doctorRow{
+			Sandbox: "machine", Boundary: sandbox.Boundary(r.Of), Enforced: r.Environments >= enough, Reason: r.Why,
+			Environments: r.Environments,
+		}
+		if !row.Enforced {
+			row.Mend = r.Mend
+		}
+		rows = append(rows, row)
+	}
+	return rows
+}
+
+func printRooms(out io.Writer, rows []doctorRow) error {
+	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	for _, r := range rows {
+		why := r.Reason
+		if r.Mend != "" {
+			why += "; for more: " + r.Mend
+		}
+		if _, err := fmt.Fprintf(w, "%s\t%s\troom for %d environments\t%s\n", r.Sandbox, r.Boundary, r.Environments, why); err != nil {
+			return err
+		}
+	}
+	return w.Flush()
 }
 
 // Validate implements kong's hook.
@@ -61,11 +98,11 @@ func (c doctorCommand) Run() error {
 	if err != nil {
 		return err
 	}
-	rows := doctorRows(surveyed)
+	rows, rooms := doctorRows(surveyed), roomRows(daemon.Rooms(daemon.Config{}))
 	if c.JSON {
-		err = json.NewEncoder(os.Stdout).Encode(rows)
+		err = json.NewEncoder(os.Stdout).Encode(append(rows[:len(rows):len(rows)], rooms...))
 	} else {
-		err = printDoctor(os.Stdout, rows)
+		err = errors.Join(printDoctor(os.Stdout, rows), printRooms(os.Stdout, rooms))
 	}
 	if err != nil {
 		return err
@@ -80,7 +117,7 @@ func doctorRows(surveyed []daemon.Surveyed) []doctorRow {
 			rows = append(rows, doctorRow{Sandbox: s.Sandbox, Reason: s.Err.Error()})
 		}
 		for _, b := range s.Capabilities {
-			rows = append(rows, doctorRow{s.Sandbox, b.Boundary, b.Enforced, b.Reason, b.Mend})
+			rows = append(rows, doctorRow{Sandbox: s.Sandbox, Boundary: b.Boundary, Enforced: b.Enforced, Reason: b.Reason, Mend: b.Mend})
 		}
 	}
 	return rows

@@ -56,6 +56,26 @@ func errorText(err error) string {
 	return err.Error()
 }
 
+// What the machine has too little of is said with how to get more, and is nobody's boundary.
+func TestDoctorRooms(t *testing.T) {
+	rows := roomRows([]daemon.Room{
+		{Of: "open-files", Environments: 999, Why: "few", Mend: "raise it"}, {Of: "memory", Environments: 1000, Why: "much", Mend: "buy more"},
+	})
+	var out strings.Builder
+	if err := printRooms(&out, rows); err != nil {
+		t.Fatal(err)
+	}
+	const want = `machine  open-files  room for 999 environments   few; for more: raise it
+machine  memory      room for 1000 environments  much
+`
+	if out.String() != want {
+		t.Errorf("prints\n%swant\n%s", out.String(), want)
+	}
+	if err := (doctorCommand{Sandbox: "all", Require: []string{"all"}}).lacking(rows); err != nil {
+		t.Errorf("required of a sandbox: %v", err)
+	}
+}
+
 func TestDoctorPrints(t *testing.T) {
 	var out strings.Builder
 	if err := printDoctor(&out, doctorRows(surveyed())); err != nil {
