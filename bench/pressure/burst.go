@@ -6,11 +6,9 @@ import (
 	"hotaru/internal/load"
 )
 
-// slept is how long an event of a burst sleeps, in seconds.
-const slept = 3
-
 // burst sends first invokes at once, each of which sleeps, and says when the last of them began.
 func (b *bench) burst() error {
+	slept := b.sleep
 	if err := b.create("burst"); err != nil {
 		return err
 	}
@@ -19,7 +17,7 @@ func (b *bench) burst() error {
 	if err != nil {
 		return err
 	}
-	result, err := load.Run(b.ctx, b.target("burst", slept), load.Plan{Clients: b.options.burst, Count: b.options.burst})
+	result, err := load.Run(b.ctx, b.target("burst", slept.Seconds()), load.Plan{Clients: b.options.burst, Count: b.options.burst})
 	if err != nil {
 		return err
 	}
@@ -39,8 +37,8 @@ func (b *bench) burst() error {
 	}{
 		Language: b.language, Burst: b.options.burst, Ran: len(result.Took), Throttled: result.Throttled,
 		Failed:       result.Failed + result.Refused + result.Broken,
-		FirstStarted: seconds(result.Percentile(0) - slept*time.Second), MedianStarted: seconds(result.Percentile(0.5) - slept*time.Second),
-		LastStarted: seconds(result.Percentile(1) - slept*time.Second),
+		FirstStarted: seconds(result.Percentile(0) - slept), MedianStarted: seconds(result.Percentile(0.5) - slept),
+		LastStarted: seconds(result.Percentile(1) - slept),
 		CPU:         seconds(after-before) * 1000 / float64(b.options.burst),
 	}
 	if result.Err != nil {

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -16,21 +15,16 @@ import (
 const watched = 10 * time.Second
 
 // idle leaves environments idle, and says what they cost: processor time of the server and of everything beneath it, and
-// memory by the machine's own count. It also invokes another function for the first time, again and again, before and
-// beside them.
+// memory by the machine's own count.
 func (b *bench) idle() error {
-	if err := errors.Join(b.create("idle"), b.create("cold")); err != nil {
-		return err
-	}
-	before, err := b.coldStarts()
-	if err != nil {
+	if err := b.create("idle"); err != nil {
 		return err
 	}
 	free, err := availableKB()
 	if err != nil {
 		return err
 	}
-	made, err := load.Run(b.ctx, b.target("idle", slept), load.Plan{Clients: b.options.idle, Count: b.options.idle})
+	made, err := load.Run(b.ctx, b.target("idle", b.sleep.Seconds()), load.Plan{Clients: b.options.idle, Count: b.options.idle})
 	if err != nil {
 		return err
 	}
@@ -53,10 +47,6 @@ func (b *bench) idle() error {
 		return err
 	}
 	part := float64(end-start) / float64(time.Since(began))
-	beside, err := b.coldStarts()
-	if err != nil {
-		return err
-	}
 	return show(struct {
 		Language string
 		Idle     int
@@ -64,34 +54,7 @@ func (b *bench) idle() error {
 		CPU float64
 		// MachineKB is how much less memory the machine has for each.
 		MachineKB int64
-		// ColdBefore and ColdBeside are medians of first invokes, without them and beside them, in milliseconds.
-		ColdBefore, ColdBeside float64
-	}{b.language, b.options.idle, part, (free - left) / int64(b.options.idle), milliseconds(before), milliseconds(beside)})
-}
-
-// colds is how many first invokes a median is of.
-const colds = 21
-
-// coldStarts is the median of first invokes, one after the other.
-func (b *bench) coldStarts() (time.Duration, error) {
-	conn, err := load.Dial(b.ctx, b.target("cold", 0))
-	if err != nil {
-		return 0, err
-	}
-	defer conn.Close()
-	var all []time.Duration
-	for i := range colds {
-		if err := b.server.Renew(b.ctx, "cold", fmt.Sprint(time.Now().UnixNano(), i)); err != nil {
-			return 0, err
-		}
-		took, err := conn.Invoke(b.ctx)
-		if err != nil {
-			return 0, err
-		}
-		all = append(all, took)
-	}
-	slices.Sort(all)
-	return all[len(all)/2], nil
+	}{b.language, b.options.idle, part, (free - left) / int64(b.options.idle)})
 }
 
 func availableKB() (int64, error) {

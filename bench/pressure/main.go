@@ -1,6 +1,6 @@
 // Command pressure measures what many environments at once do to a Hotaru, through its signed public API: a burst of
-// first invokes, the cost of idle environments and of many functions, and two functions that share too little memory,
-// one of them greedy. It prints one JSON object per measurement. It is a client like any other.
+// first invokes, and the cost of idle environments. It prints one JSON object per measurement; command bench has what has a
+// target. It is a client like any other.
 package main
 
 import (
@@ -25,28 +25,21 @@ type options struct {
 	binary, language string
 	// burst is how many first invokes come at once.
 	burst int
+	// sleep is how long each of their events sleeps: all run at once if the last begins sooner.
+	sleep time.Duration
 	// idle is how many environments are left idle.
 	idle int
-	// functions is how many there are in the end.
-	functions int
-	// shared is how many MiB of memory the two functions share, greedy and modest how many clients each has.
-	shared, greedy, modest int
-	memoryMB               int
-	seconds                int
+	memoryMB int
 }
 
 func main() {
 	var o options
 	flag.StringVar(&o.binary, "binary", "bin/hotaru", "the server")
 	flag.StringVar(&o.language, "language", "python", "python or nodejs")
-	flag.IntVar(&o.burst, "burst", 0, "first invokes at once, each of which sleeps for 3 s")
+	flag.IntVar(&o.burst, "burst", 0, "first invokes at once, each of which sleeps")
+	flag.DurationVar(&o.sleep, "sleep", 3*time.Second, "how long an event of a burst sleeps")
 	flag.IntVar(&o.idle, "idle", 0, "environments that are left idle")
-	flag.IntVar(&o.functions, "functions", 0, "functions to create, beside which one is invoked for the first time")
-	flag.IntVar(&o.shared, "shared", 0, "MiB of memory budget that two functions share")
-	flag.IntVar(&o.greedy, "greedy", 1980, "clients of the greedy function")
-	flag.IntVar(&o.modest, "modest", 20, "clients of the modest function")
 	flag.IntVar(&o.memoryMB, "memory", 128, "memory size of the functions in MB")
-	flag.IntVar(&o.seconds, "seconds", 10, "how long each load of -shared lasts")
 	flag.Parse()
 	if err := run(context.Background(), o, flag.Args()); err != nil {
 		fmt.Fprintln(os.Stderr, "pressure:", err)
@@ -64,17 +57,14 @@ func run(ctx context.Context, o options, flags []string) error {
 	for _, m := range []struct {
 		wanted  bool
 		measure func(*bench) error
-		flags   []string
 	}{
-		{o.burst > 0, (*bench).burst, nil},
-		{o.idle > 0, (*bench).idle, nil},
-		{o.functions > 0, (*bench).grow, nil},
-		{o.shared > 0, (*bench).share, []string{"--memory-budget", fmt.Sprint(o.shared)}},
+		{o.burst > 0, (*bench).burst},
+		{o.idle > 0, (*bench).idle},
 	} {
 		if !m.wanted {
 			continue
 		}
-		if err := measure(ctx, o, append(m.flags, flags...), m.measure); err != nil {
+		if err := measure(ctx, o, flags, m.measure); err != nil {
 			return err
 		}
 	}
@@ -138,5 +128,3 @@ func (b *bench) target(name string, sleep float64) *load.Target {
 func show(v any) error { return json.NewEncoder(os.Stdout).Encode(v) }
 
 func seconds(d time.Duration) float64 { return float64(d.Milliseconds()) / 1000 }
-
-func milliseconds(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
