@@ -28,7 +28,7 @@ type options struct {
 	// sleep is how long each of their events sleeps: all run at once if the last begins sooner.
 	sleep time.Duration
 	// idle is how many environments are left idle.
-	idle int
+	idle     int
 	memoryMB int
 }
 
