@@ -125,18 +125,38 @@ func (b *Budget) shortLocked(bytes int64) int64 {
 
 func (b *Budget) readLocked() {
 	if now := time.Now(); now.Sub(b.reading) >= readingAge {
-		b.left, b.known = b.available()
-		for _, left := range b.walls {
-			// Half of what the wall leaves beyond the budget is for what running environments take meanwhile.
-			if bytes, ok := left(); ok {
-				bytes += b.reserve - (b.wall-b.limit)/2
-				if b.left = min(b.left, bytes); !b.known {
-					b.left, b.known = bytes, true
-				}
-			}
-		}
+		b.left, b.known = b.read(b.walls)
 		b.reading = now
 	}
+}
+
+// look reads what the machine has before somebody asks, who may hold locks.
+func (b *Budget) look() {
+	if b == nil {
+		return
+	}
+	b.mu.Lock()
+	walls := b.walls
+	b.mu.Unlock()
+	left, known := b.read(walls)
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.left, b.known, b.reading = left, known, time.Now()
+}
+
+// read is what the machine has left, by its own count and by those of the walls.
+func (b *Budget) read(walls []func() (bytes int64, ok bool)) (left int64, known bool) {
+	left, known = b.available()
+	for _, wall := range walls {
+		// Half of what the wall leaves beyond the budget is for what running environments take meanwhile.
+		if bytes, ok := wall(); ok {
+			bytes += b.reserve - (b.wall-b.limit)/2
+			if left = min(left, bytes); !known {
+				left, known = bytes, true
+			}
+		}
+	}
+	return left, known
 }
 
 // Wall is how many bytes all environments together must never use, whatever was expected of them: the drivers enforce it.

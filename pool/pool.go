@@ -302,6 +302,7 @@ func (p *Pool) watch() {
 }
 
 func (p *Pool) retireSince(limit time.Time) {
+	p.budget.look()
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for t := p.idle.oldest; t != nil && t.since.Before(limit); t = p.idle.oldest {

@@ -109,7 +109,12 @@ type Driver struct {
 	templated int
 	closed    bool
 	making    sync.WaitGroup // Creates under way; added to under mu while not closed
+	// removals has a token for each removal under way: each keeps a thread waiting for the kernel, which Go never gives back.
+	removals chan struct{}
 }
+
+// maxRemovals is how many sandboxes are removed at once.
+const maxRemovals = 64
 
 var _ sandbox.Driver = (*Driver)(nil)
 
@@ -136,6 +141,7 @@ func New(config Config) (*Driver, error) {
 		log: config.Log, filter: seccomp.Bytes(filter), landlock: hasLandlock(), v1Only: config.CgroupV1,
 		network: config.Network, fault: config.Fault, memory: config.MemoryBytes,
 		housing: config.Housing, boxes: map[string]*box{}, templates: map[*template]bool{},
+		removals: make(chan struct{}, maxRemovals),
 	}
 	if d.housing != nil {
 		d.landlock = d.landlock && d.housing.RunsLandlock()
