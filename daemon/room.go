@@ -15,7 +15,7 @@ import (
 type Room struct {
 	// Of is what: "open-files", "processes" or "memory".
 	Of string
-	// Environments of a usual Python function have room; those of Node.js have twice as many threads.
+	// Environments of a usual Python function have room; those of Node.js have more threads.
 	Environments int
 	// Why says what there is and what each takes, Mend how to get more.
 	Why, Mend string
