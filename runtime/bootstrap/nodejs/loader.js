@@ -81,7 +81,8 @@ function forgetPaths() {
 // followNodePath has ES modules find what NODE_PATH names, where there is no root whose directories do that. It takes a
 // thread, and a Node.js that is new enough.
 function followNodePath() {
-  if (Module.register) Module.register(pathToFileURL(path.join(__dirname, 'nodepath.mjs')));
+  const { register } = require('module');
+  if (register) register(require('url').pathToFileURL(path.join(__dirname, 'nodepath.mjs')));
 }
 
 // offerStreaming defines the global with which a function marks a handler that streams its response.
