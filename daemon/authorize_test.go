@@ -24,10 +24,10 @@ const (
 // as makes clients that sign with another credential.
 func (h *harness) as(key, secret, token string) *harness {
 	config := aws.Config{
-		Region: h.config.Region, BaseEndpoint: aws.String(h.Endpoint().URL), RetryMaxAttempts: 1,
+		Region: h.config.Region, BaseEndpoint: aws.String(h.Endpoint().URL), RetryMaxAttempts: 1, HTTPClient: h.http,
 		Credentials: credentials.NewStaticCredentialsProvider(key, secret, token),
 	}
-	return &harness{Daemon: h.Daemon, t: h.t, lambda: lambda.NewFromConfig(config), iam: iam.NewFromConfig(config), sts: sts.NewFromConfig(config)}
+	return &harness{Daemon: h.Daemon, t: h.t, http: h.http, lambda: lambda.NewFromConfig(config), iam: iam.NewFromConfig(config), sts: sts.NewFromConfig(config)}
 }
 
 // user makes a user with an inline policy, and clients that sign as that user.

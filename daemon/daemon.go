@@ -201,7 +201,7 @@ func (d *Daemon) openControl(ctx context.Context) (err error) {
 		Invoker:      d.invoker,
 		Environments: d.pool, Locations: locations{d.authority.Root}, OwnTags: ownTags{&d.drivers}, Logger: d.logger,
 	}
-	d.logsAPI.Deliver(logFunctions{d.functions, d.invoker})
+	d.logsAPI.Deliver(logFunctions{d.functions, d.functions.ResourcePolicy, d.invoker})
 	d.onClose(func(ctx context.Context) error { d.logsAPI.Drain(ctx); return nil })
 	d.lambda.Start(ctx)
 	d.onClose(func(ctx context.Context) error { d.lambda.Close(ctx); return nil })

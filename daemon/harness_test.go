@@ -28,6 +28,7 @@ import (
 	"go.uber.org/goleak"
 
 	"hotaru/internal/sample"
+	"hotaru/internal/wholebody"
 	"hotaru/runtime"
 )
 
@@ -43,7 +44,9 @@ type harness struct {
 	lambda *lambda.Client
 	iam    *iam.Client
 	sts    *sts.Client
-	role   string
+	// http carries what these and all others send.
+	http *http.Client
+	role string
 	// python and node are the runtimes of this machine.
 	python, node string
 }
@@ -71,7 +74,9 @@ func start(t *testing.T, change ...func(*Config)) *harness {
 			t.Error(err)
 		}
 	})
-	h := &harness{Daemon: d, t: t}
+	transport := &http.Transport{MaxIdleConnsPerHost: 100}
+	t.Cleanup(transport.CloseIdleConnections)
+	h := &harness{Daemon: d, t: t, http: &http.Client{Transport: wholebody.Transport{RoundTripper: transport}}}
 	h.connect(d.Endpoint().Credential.AccessKeyID, d.Endpoint().Credential.SecretAccessKey)
 	for _, s := range d.runtimes.List(t.Context()) {
 		switch {
@@ -88,7 +93,7 @@ func start(t *testing.T, change ...func(*Config)) *harness {
 // connect makes clients that sign with a credential.
 func (h *harness) connect(key, secret string) {
 	config := aws.Config{
-		Region: h.config.Region, BaseEndpoint: aws.String(h.Endpoint().URL), RetryMaxAttempts: 1,
+		Region: h.config.Region, BaseEndpoint: aws.String(h.Endpoint().URL), RetryMaxAttempts: 1, HTTPClient: h.http,
 		Credentials: credentials.NewStaticCredentialsProvider(key, secret, ""),
 	}
 	h.lambda, h.iam, h.sts = lambda.NewFromConfig(config), iam.NewFromConfig(config), sts.NewFromConfig(config)

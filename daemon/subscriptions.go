@@ -4,19 +4,23 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/google/uuid"
 
 	"hotaru/control"
 	"hotaru/function"
 	"hotaru/invoke"
+	"hotaru/policy"
 	cloudwatch "hotaru/services/logs"
 )
 
 // logFunctions are the functions that log events are delivered to.
 type logFunctions struct {
 	functions invoke.Functions
-	invoker   control.Invoker
+	// policy is a function's own, of an ARN; nil without one.
+	policy  func(arn string) *policy.Document
+	invoker control.Invoker
 }
 
 // LogGroup implements logs.Functions.
@@ -30,6 +34,29 @@ func (f logFunctions) LogGroup(ctx context.Context, arn string) (string, error) 
 		return "", destinationError(err)
 	}
 	return v.Logging.Group, nil
+}
+
+// Allows implements logs.Functions. AWS's name for the service has the region in it or, in newer policies, not.
+func (f logFunctions) Allows(arn, groupARN string) bool {
+	id, _, err := parseDestination(arn)
+	document := f.policy(arn)
+	if err != nil || document == nil {
+		return false
+	}
+	for _, service := range []string{"logs." + id.Region + ".amazonaws.com", "logs.amazonaws.com"} {
+		decision := document.Decide(&policy.Request{
+			Action: "lambda:InvokeFunction", Resource: arn, Principal: policy.Principal{Service: service},
+			Region: id.Region, ResourceAccount: id.Account, Now: time.Now(),
+			Keys: map[string][]string{"aws:sourcearn": {groupARN + ":*"}, "aws:sourceaccount": {id.Account}},
+		})
+		if decision.Explicit {
+			return false
+		}
+		if decision.Allowed {
+			return true
+		}
+	}
+	return false
 }
 
 // Deliver implements logs.Functions.

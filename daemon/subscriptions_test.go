@@ -11,6 +11,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/cloudwatchlogs"
 	"github.com/aws/aws-sdk-go-v2/service/iam"
+	"github.com/aws/aws-sdk-go-v2/service/lambda"
 	"github.com/aws/smithy-go"
 
 	"hotaru/function"
@@ -32,6 +33,21 @@ func (h *harness) subscribe(group, pattern, function string) error {
 		DestinationArn: aws.String("arn:aws:lambda:us-east-1:000000000000:function:" + function),
 	})
 	return err
+}
+
+// permitLogs adds a statement to a function's policy, as AWS's guide to subscription filters has it.
+func (h *harness) permitLogs(name, principal, group, statement string) {
+	h.t.Helper()
+	in := &lambda.AddPermissionInput{
+		FunctionName: &name, StatementId: &statement, Action: aws.String("lambda:InvokeFunction"), Principal: &principal,
+		SourceAccount: aws.String("000000000000"),
+	}
+	if group != "" {
+		in.SourceArn = aws.String("arn:aws:logs:us-east-1:000000000000:log-group:" + group + ":*")
+	}
+	if _, err := h.lambda.AddPermission(h.t.Context(), in); err != nil {
+		h.t.Fatal(err)
+	}
 }
 
 // got waits until the subscriber has printed n events, and returns them.
@@ -67,6 +83,14 @@ func TestSubscriptionFilter(t *testing.T) {
 	if err := h.subscribe("/aws/lambda/source", "ERROR", "missing"); err == nil || !strings.Contains(err.Error(), "Could not execute the lambda function.") {
 		t.Errorf("a function that is not there: %v", err)
 	}
+	const unable = "Could not execute the lambda function. Make sure you have given CloudWatch Logs permission to execute your function."
+	h.permitLogs("subscriber", "s3.amazonaws.com", "", "another-service")
+	h.permitLogs("subscriber", "logs.us-east-1.amazonaws.com", "/aws/lambda/other", "another-group")
+	h.permitLogs("subscriber", "logs.eu-west-1.amazonaws.com", "", "another-region")
+	if err := h.subscribe("/aws/lambda/source", "ERROR", "subscriber"); err == nil || !strings.Contains(err.Error(), "InvalidParameterException: "+unable) {
+		t.Errorf("a function whose policy is for others: %v", err)
+	}
+	h.permitLogs("subscriber", "logs.us-east-1.amazonaws.com", "/aws/lambda/source", "logs")
 	if err := h.subscribe("/aws/lambda/source", "ERROR", "subscriber"); err != nil {
 		t.Fatal(err)
 	}
@@ -98,6 +122,7 @@ func TestSubscribersMustBeAllowed(t *testing.T) {
 	if _, err := h.cloudwatch().CreateLogGroup(t.Context(), &cloudwatchlogs.CreateLogGroupInput{LogGroupName: aws.String("g")}); err != nil {
 		t.Fatal(err)
 	}
+	h.permitLogs("subscriber", "logs.amazonaws.com", "", "logs")
 	root := h.Endpoint().Credential
 	if _, err := h.iam.CreateUser(t.Context(), &iam.CreateUserInput{UserName: aws.String("reader")}); err != nil {
 		t.Fatal(err)
@@ -132,7 +157,7 @@ func TestSubscribersMustBeAllowed(t *testing.T) {
 func TestDeliveryErrors(t *testing.T) {
 	h := start(t)
 	h.createPython("fails", "def handler(event, context):\n    raise ValueError()\n")
-	f := logFunctions{h.functions, h.Daemon.lambda.Invoker}
+	f := logFunctions{h.functions, h.functions.ResourcePolicy, h.Daemon.lambda.Invoker}
 	const prefix = "arn:aws:lambda:us-east-1:000000000000:function:"
 	for arn, want := range map[string]error{
 		"fails": cloudwatch.ErrNoFunction, prefix + "nope": cloudwatch.ErrNoFunction, prefix + "fails:nope": cloudwatch.ErrNoFunction,

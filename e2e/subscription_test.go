@@ -11,6 +11,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/cloudwatchlogs"
 	"github.com/aws/aws-sdk-go-v2/service/cloudwatchlogs/types"
+	"github.com/aws/aws-sdk-go-v2/service/lambda"
 
 	"hotaru/internal/sample"
 )
@@ -43,6 +44,12 @@ def handler(event, context):
 	_, err = logs.CreateLogGroup(t.Context(), &cloudwatchlogs.CreateLogGroupInput{LogGroupName: group})
 	if err == nil {
 		_, err = logs.CreateLogStream(t.Context(), &cloudwatchlogs.CreateLogStreamInput{LogGroupName: group, LogStreamName: stream})
+	}
+	if err == nil {
+		_, err = lambda.NewFromConfig(w.Config()).AddPermission(t.Context(), &lambda.AddPermissionInput{
+			FunctionName: aws.String("subscriber"), StatementId: aws.String("logs"), Action: aws.String("lambda:InvokeFunction"),
+			Principal: aws.String("logs.us-east-1.amazonaws.com"),
+		})
 	}
 	if err == nil {
 		_, err = logs.PutSubscriptionFilter(t.Context(), &cloudwatchlogs.PutSubscriptionFilterInput{

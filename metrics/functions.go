@@ -22,7 +22,7 @@ const maxVersions = 5000
 type functions struct {
 	invocations, errors, throttles, coldStarts, failures *prometheus.CounterVec
 	concurrent                                           *prometheus.GaugeVec
-	duration, initDuration                               *prometheus.HistogramVec
+	duration, initDuration, postRuntime                  *prometheus.HistogramVec
 	known                                                func(function.ID, string) bool
 	other                                                *counters
 
@@ -61,9 +61,12 @@ func newFunctions(r *prometheus.Registry, known func(function.ID, string) bool) 
 			.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60, 300, 900),
 		initDuration: histogram("aws_lambda_init_duration_seconds", "What successful Init phases took.",
 			.0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10),
+		postRuntime: histogram("aws_lambda_post_runtime_extensions_duration_seconds",
+			"PostRuntimeExtensionsDuration: what extensions took after the runtime was done.",
+			.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60, 300, 900),
 		known: known, counters: map[versionKey]*counters{},
 	}
-	r.MustRegister(f.invocations, f.errors, f.throttles, f.coldStarts, f.failures, f.concurrent, f.duration, f.initDuration)
+	r.MustRegister(f.invocations, f.errors, f.throttles, f.coldStarts, f.failures, f.concurrent, f.duration, f.initDuration, f.postRuntime)
 	return f
 }
 
@@ -102,6 +105,7 @@ func (f *functions) make(key versionKey) *counters {
 		throttles: f.throttles.WithLabelValues(labels[:]...), coldStarts: f.coldStarts.WithLabelValues(labels[:]...),
 		failures: f.failures.WithLabelValues(labels[:]...), concurrent: f.concurrent.WithLabelValues(labels[:]...),
 		duration: f.duration.WithLabelValues(labels[:]...), initDuration: f.initDuration.WithLabelValues(labels[:]...),
+		postRuntime: f.postRuntime.WithLabelValues(labels[:]...),
 	}
 }
 
@@ -121,7 +125,7 @@ func (f *functions) forget() {
 		delete(f.counters, key)
 		labels := key.labels()
 		for _, vec := range []interface{ DeleteLabelValues(...string) bool }{
-			f.invocations, f.errors, f.throttles, f.coldStarts, f.failures, f.concurrent, f.duration, f.initDuration,
+			f.invocations, f.errors, f.throttles, f.coldStarts, f.failures, f.concurrent, f.duration, f.initDuration, f.postRuntime,
 		} {
 			vec.DeleteLabelValues(labels[:]...)
 		}
@@ -132,7 +136,7 @@ func (f *functions) forget() {
 type counters struct {
 	invocations, errors, throttles, coldStarts, failures prometheus.Counter
 	concurrent                                           prometheus.Gauge
-	duration, initDuration                               prometheus.Observer
+	duration, initDuration, postRuntime                  prometheus.Observer
 }
 
 // Throttled implements invoke.Counters.
@@ -158,5 +162,8 @@ func (c *counters) Ended(o *environment.Outcome) {
 	}
 	if o.InitDuration > 0 {
 		c.initDuration.Observe(o.InitDuration.Seconds())
+	}
+	if o.PostRuntimeExtensionsDuration > 0 { // only where there are extensions
+		c.postRuntime.Observe(o.PostRuntimeExtensionsDuration.Seconds())
 	}
 }

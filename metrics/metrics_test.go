@@ -84,7 +84,8 @@ func TestInvocations(t *testing.T) {
 		f.Began()
 	}
 	f.Ended(nil)
-	f.Ended(&environment.Outcome{Cold: true, InitDuration: 30 * time.Millisecond, Duration: 2 * time.Millisecond})
+	f.Ended(&environment.Outcome{Cold: true, InitDuration: 30 * time.Millisecond, Duration: 2 * time.Millisecond,
+		PostRuntimeExtensionsDuration: 40 * time.Millisecond})
 	m.Of(version("f")).Began()
 	m.Of(version("f")).Ended(&environment.Outcome{FunctionError: "Unhandled", Duration: time.Second})
 
@@ -94,7 +95,10 @@ func TestInvocations(t *testing.T) {
 		"aws_lambda_errors_total" + labels("f"): "1", "aws_lambda_throttles_total" + labels("g"): "1",
 		"aws_lambda_concurrent_executions" + labels("f"): "1", "hotaru_platform_failures_total" + labels("f"): "1",
 		"hotaru_cold_starts_total" + labels("f"): "1", "aws_lambda_init_duration_seconds_sum" + labels("f"): "0.03",
-		"aws_lambda_init_duration_seconds_count" + labels("f"): "1", "aws_lambda_duration_seconds_count" + labels("f"): "2",
+		"aws_lambda_post_runtime_extensions_duration_seconds_count" + labels("f"): "1",
+		"aws_lambda_post_runtime_extensions_duration_seconds_sum" + labels("f"):   "0.04",
+		"aws_lambda_post_runtime_extensions_duration_seconds_count" + labels("g"): "0",
+		"aws_lambda_init_duration_seconds_count" + labels("f"):                    "1", "aws_lambda_duration_seconds_count" + labels("f"): "2",
 		"aws_lambda_duration_seconds_sum" + labels("f"): "1.002", "aws_lambda_duration_seconds_bucket" + bucket: "1",
 	})
 

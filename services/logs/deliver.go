@@ -23,7 +23,7 @@ const (
 	saveRecords = 10_000
 
 	// A delivery that fails is repeated: in firstPause when the function is throttled or the like, twice as long each time
-	// up to longestPause; in unablePause when there is no function; and like an asynchronous invocation, twice, when the
+	// up to longestPause; in unablePause when there is no function, or its policy is not for it; and like an asynchronous invocation, twice, when the
 	// code fails. After deliveryAge it is given up
 	// (https://docs.aws.amazon.com/AmazonCloudWatch/latest/logs/Subscriptions.html).
 	firstPause      = time.Second
@@ -34,8 +34,11 @@ const (
 	deliveryAge     = 24 * time.Hour
 )
 
-// errOwnLog says that a function would get what it logs itself.
-var errOwnLog = errors.New("logs: the function logs to the group that it is subscribed to")
+// errOwnLog says that a function would get what it logs itself, and errNotAllowed that its policy is not for that any more.
+var (
+	errOwnLog     = errors.New("logs: the function logs to the group that it is subscribed to")
+	errNotAllowed = errors.New("logs: the function's policy does not let CloudWatch Logs invoke it")
+)
 
 // turn waits for events and delivers them.
 func (d *deliverer) turn(ctx context.Context) error {
@@ -114,7 +117,7 @@ func (d *deliverer) deliver(ctx context.Context, event []byte, events int) error
 		case errors.Is(err, ErrFunctionFailed):
 			failures++
 			wait = time.Duration(failures) * failurePause
-		case errors.Is(err, ErrNoFunction), errors.Is(err, errOwnLog):
+		case errors.Is(err, ErrNoFunction), errors.Is(err, errOwnLog), errors.Is(err, errNotAllowed):
 			wait = unablePause
 		default:
 			pause = min(2*pause, longestPause)
@@ -134,7 +137,7 @@ func (d *deliverer) deliver(ctx context.Context, event []byte, events int) error
 	}
 }
 
-// try runs the function once, unless it has come to log where it is subscribed.
+// try runs the function once, unless it has come to log where it is subscribed, or its policy has changed.
 func (d *deliverer) try(ctx context.Context, event []byte) error {
 	functions := d.s.deliveries.functions
 	own, err := functions.LogGroup(ctx, d.sub.Destination)
@@ -143,6 +146,9 @@ func (d *deliverer) try(ctx context.Context, event []byte) error {
 	}
 	if own == d.group {
 		return errOwnLog
+	}
+	if !functions.Allows(d.sub.Destination, groupARN(d.scope)+d.group) {
+		return errNotAllowed
 	}
 	return functions.Deliver(ctx, d.sub.Destination, event)
 }

@@ -15,13 +15,17 @@ import (
 // script is a function whose runs end as it says, the last as often as asked for.
 type script struct {
 	group string
-	runs  []error
-	began time.Time
+	// forbidden says that its policy lets nobody run it.
+	forbidden bool
+	runs      []error
+	began     time.Time
 	// at is when it was run.
 	at []time.Duration
 }
 
 func (s *script) LogGroup(context.Context, string) (string, error) { return s.group, nil }
+
+func (s *script) Allows(string, string) bool { return !s.forbidden }
 
 func (s *script) Deliver(context.Context, string, []byte) error {
 	s.at = append(s.at, time.Since(s.began))
@@ -49,6 +53,7 @@ func TestRetries(t *testing.T) {
 		"code fails once":    {&script{runs: []error{failed, nil}}, []time.Duration{0, m}, 2, 7, 0, m},
 		"code fails":         {&script{runs: []error{failed}}, []time.Duration{0, m, 3 * m}, 3, 0, 7, 3 * m},
 		"no function":        {&script{runs: []error{ErrNoFunction, ErrNoFunction, nil}}, []time.Duration{0, 10 * m, 20 * m}, 3, 7, 0, 20 * m},
+		"not allowed":        {&script{forbidden: true}, nil, 0, 0, 7, deliveryAge},
 		"its own log":        {&script{group: "g"}, nil, 0, 0, 7, deliveryAge},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -96,8 +96,8 @@ func notBuilt(what string) error {
 		Message: what + " is not built yet in this version of Hotaru."}
 }
 
-// checkDestination wants a function of the group's account and region that could be run now, as AWS finds out by asking
-// for it. A function that would get its own log is refused: each delivery would make the next.
+// checkDestination wants a function of the group's account and region that could be run now and whose policy allows it, as
+// AWS finds out by asking for it. A function that would get its own log is refused: each delivery would make the next.
 func (s *Service) checkDestination(ctx context.Context, g *group, in *api.PutSubscriptionFilterRequest) error {
 	parts := strings.SplitN(*in.DestinationArn, ":", 7)
 	if len(parts) < 6 || parts[0] != "arn" {
@@ -126,6 +126,8 @@ func (s *Service) checkDestination(ctx context.Context, g *group, in *api.PutSub
 	case own == g.Name:
 		return awsapi.Errorf(api.InvalidParameterException,
 			"The function logs to this log group itself: every delivery would cause the next one, without end.")
+	case !s.deliveries.functions.Allows(*in.DestinationArn, g.arn()):
+		return unable
 	}
 	return nil
 }
@@ -185,6 +187,8 @@ type Functions interface {
 	// LogGroup is where the function that the ARN names logs to. It answers ErrNoFunction, or another error for a
 	// function that cannot be run now. It must not do any input or output.
 	LogGroup(ctx context.Context, arn string) (group string, err error)
+	// Allows says whether the function's own policy lets CloudWatch Logs run it for the log group of an ARN.
+	Allows(arn, groupARN string) bool
 	// Deliver runs the function with an event and waits for its end. It answers ErrNoFunction, ErrFunctionFailed, or
 	// another error for what another time may go well.
 	Deliver(ctx context.Context, arn string, event []byte) error

@@ -75,6 +75,11 @@ func (s *sink) LogGroup(_ context.Context, arn string) (string, error) {
 	return "/aws/lambda/" + name, nil
 }
 
+// Allows implements logs.Functions: all but one are for the groups of the account.
+func (s *sink) Allows(arn, group string) bool {
+	return arn != functionARN+"private" && strings.HasPrefix(group, "arn:aws:logs:us-east-1:"+account+":log-group:")
+}
+
 // Deliver implements logs.Functions.
 func (s *sink) Deliver(_ context.Context, arn string, event []byte) error {
 	s.mu.Lock()
@@ -142,7 +147,8 @@ func TestSubscriptionFilterRefusals(t *testing.T) {
 		"a queue": {func(in *client.PutSubscriptionFilterInput) {
 			in.DestinationArn = aws.String("arn:aws:sqs:us-east-1:" + account + ":q")
 		}, invalid, "PutSubscriptionFilter operation cannot work with destinationArn for vendor sqs"},
-		"no function": {func(in *client.PutSubscriptionFilterInput) { in.DestinationArn = aws.String(functionARN + "nope") }, invalid, unable},
+		"no function":        {func(in *client.PutSubscriptionFilterInput) { in.DestinationArn = aws.String(functionARN + "nope") }, invalid, unable},
+		"a private function": {func(in *client.PutSubscriptionFilterInput) { in.DestinationArn = aws.String(functionARN + "private") }, invalid, unable},
 		"another account": {func(in *client.PutSubscriptionFilterInput) {
 			in.DestinationArn = aws.String("arn:aws:lambda:us-east-1:999999999999:function:f")
 		}, invalid, unable},

@@ -22,6 +22,8 @@ type group struct {
 
 	// stuck is a batch that could not be written yet. Only the writer touches it.
 	stuck []byte
+	// taken and written are how many deletions were in batches, and in those that are written. Only the writer touches them.
+	taken, written int
 
 	mu      sync.Mutex
 	created int64
@@ -34,6 +36,9 @@ type group struct {
 	lastSeq    uint64
 	// pending are encoded records in the order of arrival.
 	pending []byte
+	// deletions of streams there have been. As long as one waits, everything that waits is written whatever the reserve is:
+	// that is no more than may wait at all, and logging alone does not ask for it.
+	deletions int
 	// dirty: the group is in the store's list of groups to flush.
 	dirty bool
 	// room is closed when pending was taken by the writer.
@@ -134,6 +139,7 @@ func (g *group) deleteStreamLocked(s *Stream) {
 	delete(g.streams, s.name)
 	delete(g.byNumber, s.number)
 	g.deleted[s.number] = true
+	g.deletions++
 	s.gone = true
 	g.appendLocked(record{kind: kindDeleted, stream: s.number})
 }
@@ -178,10 +184,18 @@ func (g *group) take(now time.Time) (batch []byte, gone bool) {
 		g.appendLocked(record{kind: kindEvent, stream: s.number, time: now.UnixMilli(), ingested: now.UnixMilli(), text: []byte(text)})
 	}
 	batch, g.pending, g.losing, g.dirty = g.pending, nil, nil, false
+	g.taken = g.deletions
 	g.store.pending.Add(-int64(len(batch)))
 	close(g.room)
 	g.room = make(chan struct{})
 	return batch, g.gone
+}
+
+// deleting says whether a deletion waits. Only the writer calls it.
+func (g *group) deleting() bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.deletions != g.written
 }
 
 // declarations are the records that a segment lacks before it may hold the batch: the names of its streams.

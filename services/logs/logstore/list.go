@@ -211,7 +211,7 @@ func (s *Store) DeleteStream(ctx context.Context, scope awsapi.Scope, groupName,
 	if stream == nil {
 		return ErrNoStream
 	}
-	return s.Flush(ctx)
+	return s.request(ctx, func(w *writer) error { return w.flushGroups([]*group{g}) })
 }
 
 // Trim removes the group's oldest segments as long as all their events are from before the time. The newest segment

@@ -26,6 +26,20 @@ func TestReserve(t *testing.T) {
 	if segments, err := segmentPaths(st.group.dir); err == nil && len(segments) > 0 {
 		t.Errorf("there are %v", segments)
 	}
+	// So can streams: what waits in their group is written with that, and nothing after it.
+	stream(t, s, "shrinks", "doomed").Append(event(0, "x"))
+	stays := stream(t, s, "shrinks", "stays")
+	stays.Append(event(1, "y"))
+	if err := s.DeleteStream(t.Context(), here, "shrinks", "doomed"); err != nil {
+		t.Error(err)
+	}
+	stays.Append(event(2, "z"))
+	if err := s.Flush(t.Context()); !errors.Is(err, store.ErrFull) {
+		t.Errorf("%v, want %v", err, store.ErrFull)
+	}
+	if got := read(t, s, Query{Group: "shrinks"}); len(got) != 1 {
+		t.Errorf("%q can be read", got)
+	}
 	stream(t, s, "doomed", "s").Append(event(0, "x"))
 	if err := s.DeleteGroup(t.Context(), here, "doomed"); err != nil {
 		t.Error(err)

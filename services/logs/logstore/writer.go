@@ -133,6 +133,7 @@ func (w *writer) flushGroup(g *group) error {
 		return err
 	}
 	w.s.release(batch)
+	g.written = g.taken
 	return nil
 }
 
@@ -141,7 +142,7 @@ func (w *writer) write(g *group, batch []byte) error {
 	if len(batch) == 0 && len(g.segments) > 0 {
 		return nil
 	}
-	if err := w.s.hasRoom(); err != nil {
+	if err := w.s.hasRoom(); err != nil && !g.deleting() {
 		return err
 	}
 	seg, header, err := w.active(g)
