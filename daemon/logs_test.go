@@ -26,7 +26,7 @@ func (h *harness) cloudwatch() *cloudwatchlogs.Client {
 
 func (h *harness) cloudwatchAs(key, secret string) *cloudwatchlogs.Client {
 	return cloudwatchlogs.New(cloudwatchlogs.Options{
-		Region: h.config.Region, BaseEndpoint: aws.String(h.Endpoint().URL), RetryMaxAttempts: 1,
+		Region: h.config.Region, BaseEndpoint: aws.String(h.Endpoint().URL), RetryMaxAttempts: 1, HTTPClient: h.http,
 		Credentials: credentials.NewStaticCredentialsProvider(key, secret, ""),
 	})
 }
@@ -34,29 +34,47 @@ func (h *harness) cloudwatchAs(key, secret string) *cloudwatchlogs.Client {
 // logged waits for a group to have as many REPORT lines, and returns all events of it.
 func (h *harness) logged(group string, reports int) []types.FilteredLogEvent {
 	h.t.Helper()
-	ctx, cancel := context.WithTimeout(h.t.Context(), 20*time.Second)
+	return h.loggedWhen(group, func(events []types.FilteredLogEvent) bool {
+		seen := 0
+		for _, e := range events {
+			if strings.HasPrefix(*e.Message, "REPORT ") {
+				seen++
+			}
+		}
+		return seen == reports
+	})
+}
+
+// loggedWhen waits until a group has what is wanted, and returns all events of it. What processes print, and what is told
+// after an answer, comes when it comes.
+func (h *harness) loggedWhen(group string, wanted func([]types.FilteredLogEvent) bool) []types.FilteredLogEvent {
+	h.t.Helper()
+	ctx, cancel := context.WithTimeout(h.t.Context(), settling)
 	defer cancel()
+	client := h.cloudwatch()
 	for {
 		if err := h.logs.Flush(ctx); err != nil {
 			h.t.Fatal(err)
 		}
 		var events []types.FilteredLogEvent
-		seen := 0
+		var err error
 		in := &cloudwatchlogs.FilterLogEventsInput{LogGroupName: &group}
-		for pages := cloudwatchlogs.NewFilterLogEventsPaginator(h.cloudwatch(), in); pages.HasMorePages(); {
-			page, err := pages.NextPage(ctx)
-			if err != nil {
-				h.t.Fatal(err)
-			}
-			for _, e := range page.Events {
-				events = append(events, e)
-				if strings.HasPrefix(*e.Message, "REPORT ") {
-					seen++
-				}
+		for pages := cloudwatchlogs.NewFilterLogEventsPaginator(client, in); err == nil && pages.HasMorePages(); {
+			var page *cloudwatchlogs.FilterLogEventsOutput
+			if page, err = pages.NextPage(ctx); err == nil {
+				events = append(events, page.Events...)
 			}
 		}
-		if seen == reports {
+		if err == nil && wanted(events) {
 			return events
+		}
+		if err != nil && ctx.Err() == nil {
+			h.t.Fatal(err)
+		}
+		select {
+		case <-time.After(10 * time.Millisecond):
+		case <-ctx.Done():
+			h.t.Fatalf("the log of %s has not what is wanted:\n%s", group, strings.Join(messages(events), ""))
 		}
 	}
 }
