@@ -19,7 +19,7 @@ func TestFrozenBetweenEvents(t *testing.T) {
 			if !frozen {
 				t.Fatal("thawed before it was frozen")
 			}
-		case <-time.After(10 * time.Second):
+		case <-time.After(30 * time.Second):
 			t.Fatal("not frozen")
 		}
 		invoke(t, env, "r")

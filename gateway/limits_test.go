@@ -105,7 +105,7 @@ func TestSlowHeader(t *testing.T) {
 	}()
 	ticker := time.NewTicker(5 * time.Millisecond)
 	defer ticker.Stop()
-	limit := time.After(10 * time.Second)
+	limit := time.After(30 * time.Second)
 	for {
 		select {
 		case <-ended:
@@ -218,7 +218,7 @@ func TestGoneClient(t *testing.T) {
 	if err := c.Close(); err != nil {
 		t.Fatal(err)
 	}
-	limit := time.After(10 * time.Second)
+	limit := time.After(30 * time.Second)
 	ticker := time.NewTicker(5 * time.Millisecond)
 	defer ticker.Stop()
 	for !strings.Contains(r.log.String(), "path="+path) {
@@ -237,7 +237,7 @@ func TestAnswerThatNobodyReads(t *testing.T) {
 	ask := "POST " + path + " HTTP/1.1\r\n" + r.headers(path, nil) + "Content-Length: 0\r\n\r\n"
 	c := r.dial()
 	c.send(ask)
-	limit := time.After(10 * time.Second)
+	limit := time.After(30 * time.Second)
 	ticker := time.NewTicker(5 * time.Millisecond)
 	defer ticker.Stop()
 	for !strings.Contains(r.log.String(), "path="+path) {
@@ -418,7 +418,7 @@ func TestRefusedTrickle(t *testing.T) {
 	}()
 	ticker := time.NewTicker(lingerTime / 10)
 	defer ticker.Stop()
-	for limit := time.After(10 * time.Second); ; {
+	for limit := time.After(30 * time.Second); ; {
 		select {
 		case status := <-answered:
 			if status != http.StatusForbidden {

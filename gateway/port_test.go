@@ -247,7 +247,7 @@ func TestConnections(t *testing.T) {
 	first.send("GET /x HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
 	first.answer()
 	first.ended()
-	for limit := time.Now().Add(10 * time.Second); ; {
+	for limit := time.Now().Add(30 * time.Second); ; {
 		c := r.dial()
 		_, _ = io.WriteString(c, "GET /x HTTP/1.1\r\nHost: localhost\r\n\r\n")
 		if response, err := http.ReadResponse(c.answers, nil); err == nil {
@@ -328,14 +328,14 @@ func TestListener(t *testing.T) {
 		if err != nil {
 			t.Error(err)
 		}
-	case <-time.After(10 * time.Second):
+	case <-time.After(30 * time.Second):
 		t.Fatal("Close waits for a client that says nothing")
 	}
 	if _, err := shared.Accept(); !errors.Is(err, net.ErrClosed) {
 		t.Errorf("after Close: %v", err)
 	}
 	for name, c := range map[string]net.Conn{"silent": silent, "not accepted": waiting} {
-		if err := c.SetReadDeadline(time.Now().Add(10 * time.Second)); err != nil {
+		if err := c.SetReadDeadline(time.Now().Add(30 * time.Second)); err != nil {
 			t.Fatal(err)
 		}
 		if _, err := io.ReadAll(c); errors.Is(err, os.ErrDeadlineExceeded) {

@@ -45,7 +45,7 @@ func (f *stockFixture) ready(t *testing.T, n int) {
 	for range n {
 		select {
 		case <-f.made:
-		case <-time.After(10 * time.Second):
+		case <-time.After(30 * time.Second):
 			t.Fatal("no blank was made")
 		}
 	}

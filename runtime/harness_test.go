@@ -258,7 +258,7 @@ func (p *process) stop() {
 	}
 	select {
 	case <-p.exited:
-	case <-time.After(10 * time.Second):
+	case <-time.After(30 * time.Second):
 		p.t.Error("the runtime did not exit after its session was closed")
 		_ = p.cmd.Process.Kill()
 		<-p.exited

@@ -83,7 +83,7 @@ exports.handler = awslambda.streamifyResponse(async (event, stream) => {
 });
 `, func(t *testing.T, p *process, response *runtimeapi.Response) {
 		var mark []byte
-		for deadline := time.Now().Add(10 * time.Second); len(mark) == 0; {
+		for deadline := time.Now().Add(30 * time.Second); len(mark) == 0; {
 			if time.Now().After(deadline) {
 				t.Fatal("the event loop stands still")
 			}

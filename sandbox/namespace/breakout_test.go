@@ -268,7 +268,7 @@ func TestBombs(t *testing.T) {
 	if err := forks.Destroy(t.Context()); err != nil {
 		t.Error(err)
 	}
-	if took := time.Since(began); took > 5*time.Second {
+	if took := time.Since(began); took > 30*time.Second {
 		t.Errorf("destroying the fork bomb took %v", took)
 	}
 }

@@ -153,7 +153,8 @@ func (s *stage) child(test string, env ...string) *exec.Cmd {
 		s.t.Fatal(err)
 	}
 	cmd := exec.CommandContext(s.t.Context(), os.Args[0], "-test.run=^"+test+"$", "-test.v")
-	cmd.Env = append(os.Environ(), crashState+"="+s.state, crashFiles+"="+strings.Join([]string{program, s.root.Dir, s.code}, ":"))
+	// It dies before it can remove what it makes there.
+	cmd.Env = append(os.Environ(), "TMPDIR="+s.t.TempDir(), crashState+"="+s.state, crashFiles+"="+strings.Join([]string{program, s.root.Dir, s.code}, ":"))
 	if s.v1 {
 		cmd.Env = append(cmd.Env, crashV1+"=yes")
 	}
@@ -284,7 +285,7 @@ func (s *stage) processes(name string) []int {
 func (s *stage) nothingLeft(name string) {
 	s.t.Helper()
 	var found []string
-	for wait := time.Millisecond; wait < 5*time.Second; wait *= 2 {
+	for wait := time.Millisecond; wait < 30*time.Second; wait *= 2 {
 		if found = s.left(name); len(found) == 0 {
 			return
 		}

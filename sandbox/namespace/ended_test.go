@@ -107,7 +107,7 @@ func TestEnded(t *testing.T) {
 	}
 	select {
 	case <-p.Done():
-	case <-time.After(10 * time.Second):
+	case <-time.After(30 * time.Second):
 		t.Fatal("the process goes on")
 	}
 	if status := p.Status(); status != (sandbox.ExitStatus{Signal: syscall.SIGKILL}) {
@@ -185,7 +185,7 @@ func TestLauncherDies(t *testing.T) {
 	}
 	select {
 	case <-p.Done():
-	case <-time.After(10 * time.Second):
+	case <-time.After(30 * time.Second):
 		t.Fatal("the process goes on")
 	}
 	second, err := driver.Create(t.Context(), sandbox.Spec{ID: "second", Root: root})

@@ -66,7 +66,7 @@ func (c *conversation) end(t *testing.T) error {
 	select {
 	case err := <-c.ended:
 		return err
-	case <-time.After(10 * time.Second):
+	case <-time.After(30 * time.Second):
 		t.Fatal("the conversation goes on")
 		return nil
 	}
@@ -102,7 +102,7 @@ func TestHostileStage1(t *testing.T) {
 				t.Error("it is taken")
 			}
 			// The other end of the pipe is closed on our side too: the read sees the end.
-			if err := r.SetReadDeadline(time.Now().Add(10 * time.Second)); err != nil {
+			if err := r.SetReadDeadline(time.Now().Add(30 * time.Second)); err != nil {
 				t.Fatal(err)
 			}
 			if n, err := r.Read(make([]byte, 1)); n != 0 || errors.Is(err, os.ErrDeadlineExceeded) {

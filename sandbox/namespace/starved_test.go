@@ -135,7 +135,7 @@ func TestStarvedOfProcesses(t *testing.T) {
 		t.Skip("needs version 1's pids controller: ", err)
 	}
 	t.Cleanup(func() {
-		for wait := time.Millisecond; wait < 5*time.Second; wait *= 2 {
+		for wait := time.Millisecond; wait < 30*time.Second; wait *= 2 {
 			if os.Remove(group) == nil {
 				return
 			}
@@ -167,7 +167,7 @@ func TestDaemonWithoutProcesses(t *testing.T) {
 	}
 	driver := s.open(nil)
 	for n := range 100 {
-		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+		ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 		_, err := driver.Create(ctx, sandbox.Spec{ID: fmt.Sprint("starved-", n), Root: s.root, Limits: sandbox.Limits{TmpBytes: 1 << 20}})
 		cancel()
 		if err != nil {

@@ -168,7 +168,7 @@ func waitForNobody(t *testing.T, groups []string) {
 		if len(alive) == 0 {
 			return
 		}
-		if wait > 5*time.Second {
+		if wait > 30*time.Second {
 			t.Fatalf("the daemon is dead and %v go on", alive)
 		}
 		<-time.After(wait)

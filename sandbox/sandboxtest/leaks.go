@@ -24,7 +24,7 @@ func CheckLeaks(t testing.TB) {
 		}
 		// The kernel lets go of some things a moment after their owner is gone.
 		var left []string
-		for wait := time.Millisecond; wait < 2*time.Second; wait *= 2 {
+		for wait := time.Millisecond; wait < 16*time.Second; wait *= 2 {
 			if left = append(more(before, Footprint(t)), loops(temporary)...); len(left) == 0 {
 				return
 			}

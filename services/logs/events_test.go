@@ -287,7 +287,7 @@ func TestRetention(t *testing.T) {
 	}
 	got, _, _ := h.get(t, client.GetLogEventsInput{StartFromHead: aws.Bool(true), Limit: aws.Int32(1)})
 	same(t, "the first event", "6", got[600:])
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 	defer cancel()
 	for now := before; now > before/2; now = *h.only(t).StoredBytes {
 		if ctx.Err() != nil {

@@ -111,7 +111,7 @@ func (s *sink) next() delivery {
 	select {
 	case d := <-s.deliveries:
 		return d
-	case <-time.After(10 * time.Second):
+	case <-time.After(30 * time.Second):
 		s.t.Fatal("no delivery")
 		return delivery{}
 	}

@@ -79,7 +79,7 @@ func TestKilled(t *testing.T) {
 		t.Skipf("no loop devices here: %q, %v", said, err)
 	}
 	// The kernel lets go of it a moment after the process has ended.
-	for deadline := time.Now().Add(10 * time.Second); attached(t, path); <-time.After(time.Millisecond) {
+	for deadline := time.Now().Add(30 * time.Second); attached(t, path); <-time.After(time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatal("the loop device is left")
 		}

@@ -25,7 +25,7 @@ import (
 )
 
 // Patience is how long anything may take before it counts as lost.
-const Patience = 10 * time.Second
+const Patience = 30 * time.Second
 
 // InHost runs the calling test in a process with a network of its own, which is its host, and says whether this is that
 // process: if it is not, the test is over.
