@@ -7,6 +7,9 @@ import (
 	"sync"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/lambda"
+
 	"hotaru/internal/load"
 	"hotaru/internal/sample"
 )
@@ -63,6 +66,7 @@ func (b *bed) pressedRow(ctx context.Context, p pressed) (_ Row, err error) {
 		}
 	}
 	var alone, together, greedy *load.Result
+	var asked []time.Duration
 	err = b.options.alone.through(ctx, func() (err error) {
 		plan := load.Plan{Clients: p.modest, Time: b.options.pressed}
 		if alone, err = load.Run(ctx, s.target("modest", p.event), plan); err != nil {
@@ -73,14 +77,40 @@ func (b *bed) pressedRow(ctx context.Context, p pressed) (_ Row, err error) {
 		both.Go(func() {
 			greedy, greedyErr = load.Run(ctx, s.target("greedy", p.event), load.Plan{Clients: p.greedy, Time: b.options.pressed})
 		})
+		answered := make(chan error, 1)
+		done := make(chan struct{})
+		go func() { answered <- s.askMeanwhile(ctx, done, &asked) }()
 		together, err = load.Run(ctx, s.target("modest", p.event), plan)
+		close(done)
 		both.Wait()
-		return errors.Join(err, greedyErr)
+		return errors.Join(err, greedyErr, <-answered)
 	})
 	if err != nil {
 		return Row{}, err
 	}
-	return pressedRow(p, alone, together, greedy), nil
+	row := pressedRow(p, alone, together, greedy)
+	row.Detail += fmt.Sprintf("; GetFunction meanwhile p50 %s, p99 %s of %d", figure(summarize(asked).P50, "ms"),
+		figure(summarize(asked).P99, "ms"), len(asked))
+	return row, nil
+}
+
+// askInterval is how long after an answer the next request for a function's configuration is sent.
+const askInterval = 20 * time.Millisecond
+
+// askMeanwhile asks for a function's configuration over and over until done is closed, and says how long each answer took.
+func (s *scene) askMeanwhile(ctx context.Context, done <-chan struct{}, took *[]time.Duration) error {
+	for {
+		select {
+		case <-done:
+			return nil
+		case <-time.After(askInterval):
+		}
+		began := time.Now()
+		if _, err := s.Lambda.GetFunctionConfiguration(ctx, &lambda.GetFunctionConfigurationInput{FunctionName: aws.String("modest")}); err != nil {
+			return fmt.Errorf("bench: under pressure: %w", err)
+		}
+		*took = append(*took, time.Since(began))
+	}
 }
 
 func pressedRow(p pressed, alone, together, greedy *load.Result) Row {
