@@ -6,9 +6,10 @@ import (
 	"time"
 )
 
-// freezeDelay is how long an environment waits for the next event before it is frozen, so that back-to-back
-// invocations never pay for it.
-const freezeDelay = 10 * time.Millisecond
+// freezeDelay is how long an environment waits for the next event before it is frozen: longer than an environment of a
+// busy function waits for its turn where there are more callers than CPUs, so that invocations that follow each other
+// never pay for it, and shorter than what a function could get done in the background.
+const freezeDelay = 50 * time.Millisecond
 
 // freezeLimit bounds one freeze: a process that cannot be stopped in that time is left running.
 const freezeLimit = time.Second
@@ -21,24 +22,42 @@ type rest struct {
 	timer   *time.Timer
 	resting bool
 	frozen  bool
+	// since is when the rest began. armed says that the timer is running: it is left alone between events, which may be
+	// thousands a second, and looks when it fires whether it has come too early.
+	since time.Time
+	armed bool
 }
 
 // Rest tells the environment that its event is over and none is at hand.
 func (e *Environment) Rest() {
 	e.rest.mu.Lock()
 	defer e.rest.mu.Unlock()
-	e.rest.resting = true
-	if e.rest.timer == nil {
-		e.rest.timer = time.AfterFunc(freezeDelay, e.freeze)
-	} else {
-		e.rest.timer.Reset(freezeDelay)
-	}
+	e.rest.resting, e.rest.since = true, time.Now()
+	e.armLocked(freezeDelay)
 }
 
+func (e *Environment) armLocked(after time.Duration) {
+	switch {
+	case e.rest.armed:
+		return
+	case e.rest.timer == nil:
+		e.rest.timer = time.AfterFunc(after, e.freeze)
+	default:
+		e.rest.timer.Reset(after)
+	}
+	e.rest.armed = true
+}
+
+// freeze is what the timer does.
 func (e *Environment) freeze() {
 	e.rest.mu.Lock()
 	defer e.rest.mu.Unlock()
+	e.rest.armed = false
 	if !e.rest.resting || e.rest.frozen || !e.is(ready) {
+		return
+	}
+	if early := freezeDelay - time.Since(e.rest.since); early > 0 {
+		e.armLocked(early)
 		return
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), freezeLimit)
@@ -64,9 +83,6 @@ func (e *Environment) wake(ctx context.Context) error {
 	e.rest.mu.Lock()
 	defer e.rest.mu.Unlock()
 	e.rest.resting = false
-	if e.rest.timer != nil {
-		e.rest.timer.Stop()
-	}
 	if !e.rest.frozen {
 		return nil
 	}
@@ -87,5 +103,6 @@ func (e *Environment) endRest() {
 	e.rest.resting = false
 	if e.rest.timer != nil {
 		e.rest.timer.Stop()
+		e.rest.armed = false
 	}
 }

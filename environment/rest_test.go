@@ -13,11 +13,16 @@ func TestFrozenBetweenEvents(t *testing.T) {
 	driver.Frozen = make(chan bool, 10)
 	for range 3 {
 		invoke(t, env, "r")
+		began := time.Now()
 		env.Rest()
+		env.freeze() // a timer of the event before, which comes too early
 		select {
 		case frozen := <-driver.Frozen:
 			if !frozen {
 				t.Fatal("thawed before it was frozen")
+			}
+			if took := time.Since(began); took < freezeDelay {
+				t.Fatalf("frozen after %s", took)
 			}
 		case <-time.After(30 * time.Second):
 			t.Fatal("not frozen")

@@ -120,8 +120,7 @@ func (p *Parent) MemoryLeft() (bytes int64, bounded bool, err error) {
 	if err != nil {
 		return 0, false, fmt.Errorf("cgroup: %w", err)
 	}
-	pairs := parsePairs(stat)
-	cached := pairs[below+"inactive_file"] + pairs[below+"active_file"]
+	cached := pairs(stat).sum(below+"inactive_file", below+"active_file")
 	return max(values[0]-values[1]+min(cached, values[1]), 0), true, nil
 }
 

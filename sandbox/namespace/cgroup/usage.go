@@ -38,18 +38,18 @@ func (g *Group) memory() (int64, error) {
 		return 0, err
 	}
 	if r.v2 {
-		kernel, whole := stat["kernel"]
+		kernel, whole := stat.find("kernel")
 		if !whole { // before Linux 5.18
-			kernel = stat["kernel_stack"] + stat["slab"] + stat["percpu"] + stat["pagetables"]
+			kernel = stat.sum("kernel_stack", "slab", "percpu", "pagetables")
 		}
 		// What the kernel remembers of files is given back as the page cache is.
-		return stat["anon"] + stat["shmem"] + kernel - stat["slab_reclaimable"], nil
+		return stat.sum("anon", "shmem") + kernel - stat.sum("slab_reclaimable"), nil
 	}
 	kernel, err := g.number(r, "memory.kmem.usage_in_bytes")
 	if err != nil {
 		kernel = 0 // a kernel without CONFIG_MEMCG_KMEM: it does not charge what it does not count
 	}
-	return stat["rss"] + stat["shmem"] + kernel, nil
+	return stat.sum("rss", "shmem") + kernel, nil
 }
 
 func (g *Group) cpuTime() (time.Duration, error) {
@@ -59,7 +59,7 @@ func (g *Group) cpuTime() (time.Duration, error) {
 		return 0, nil
 	case r.v2:
 		stat, err := g.pairs(r, "cpu.stat")
-		return time.Duration(stat["usage_usec"]) * time.Microsecond, err
+		return time.Duration(stat.sum("usage_usec")) * time.Microsecond, err
 	}
 	nanoseconds, err := g.number(r, "cpuacct.usage")
 	return time.Duration(nanoseconds), err
@@ -75,8 +75,8 @@ func (g *Group) OOMKills() (int64, error) {
 	if r.v2 {
 		file = "memory.events"
 	}
-	pairs, err := g.pairs(r, file)
-	return pairs["oom_kill"], err
+	events, err := g.pairs(r, file)
+	return events.sum("oom_kill"), err
 }
 
 func (g *Group) number(r role, file string) (int64, error) {
@@ -91,22 +91,36 @@ func (g *Group) number(r role, file string) (int64, error) {
 	return n, nil
 }
 
-// pairs reads a file of "name number" lines.
-func (g *Group) pairs(r role, file string) (map[string]int64, error) {
+// pairs is a file of "name number" lines.
+type pairs string
+
+func (g *Group) pairs(r role, file string) (pairs, error) {
 	content, err := read(g.in(r), file)
 	if err != nil {
-		return nil, fmt.Errorf("cgroup: %w", err)
+		return "", fmt.Errorf("cgroup: %w", err)
 	}
-	return parsePairs(content), nil
+	return pairs(content), nil
 }
 
-func parsePairs(content string) map[string]int64 {
-	pairs := make(map[string]int64, 64)
-	for line := range strings.Lines(content) {
-		name, value, _ := strings.Cut(strings.TrimSpace(line), " ")
-		if n, err := strconv.ParseInt(value, 10, 64); err == nil {
-			pairs[name] = n
+// find is a number, if it is there.
+func (p pairs) find(name string) (int64, bool) {
+	for line := range strings.Lines(string(p)) {
+		value, ok := strings.CutPrefix(line, name)
+		if !ok || !strings.HasPrefix(value, " ") {
+			continue
 		}
+		n, err := strconv.ParseInt(strings.TrimSpace(value), 10, 64)
+		return n, err == nil
 	}
-	return pairs
+	return 0, false
+}
+
+// sum adds numbers up; one that is not there is 0.
+func (p pairs) sum(names ...string) int64 {
+	var all int64
+	for _, name := range names {
+		n, _ := p.find(name)
+		all += n
+	}
+	return all
 }
