@@ -81,12 +81,14 @@ type turn struct {
 	// next event.
 	answered, sent, ready time.Time
 	produced              int64
+	// settled says that the runtime had asked for its next event by the time that it had answered.
+	settled bool
 	// wanted says that somebody gets records of it, and done that the end of the runtime's part has been told.
 	wanted, done bool
 }
 
-// Invoke runs one event, after Init if need be, up to its answer. Unless the outcome is finished, which it is when a
-// log tail was asked for or a reset is short, the caller must call Finish before it lends the environment to anyone
+// Invoke runs one event, after Init if need be, up to its answer. Unless the outcome is finished, which it is when there
+// is nobody left to wait for, a log tail was asked for or a reset is short, the caller must call Finish before it lends the environment to anyone
 // else, and read a stream to its end before that. An error means that the platform failed: nothing can be said about the
 // event then, and the environment is not Alive if it cannot be used again.
 func (e *Environment) Invoke(ctx context.Context, in *Invocation) (*Outcome, error) {
@@ -118,7 +120,8 @@ func (e *Environment) Invoke(ctx context.Context, in *Invocation) (*Outcome, err
 	if fail != nil {
 		e.turn.failed(fail)
 	}
-	if in.Tail && outcome.Stream == nil || e.turn.broken && !e.hasExtensions() {
+	// Where nobody has to be waited for, the end takes less than it would to hand it to another goroutine.
+	if in.Tail && outcome.Stream == nil || (e.turn.broken || e.turn.settled) && !e.hasExtensions() {
 		e.Finish(ctx)
 	}
 	return outcome, nil
@@ -169,6 +172,7 @@ func (e *Environment) run(ctx context.Context, in *Invocation) *failure {
 	}
 	outcome := e.turn.outcome
 	outcome.Payload, outcome.ContentType = response.Payload, response.ContentType
+	e.turn.settled = response.Ready
 	e.turn.produced = int64(len(response.Payload))
 	if response.Stream != nil {
 		outcome.Stream = &answerStream{env: e, src: response.Stream, left: runtimeapi.MaxStreamed}

@@ -180,6 +180,11 @@ func commonTag(name []byte) string {
 	return ""
 }
 
+// holdsReady says whether a Ready has been read that nobody has taken yet and that is next.
+func (r *frameReader) holdsReady() bool {
+	return r.end-r.start >= frameHeader && frameType(r.buf[r.start+frameHeader-1]) == frameReady
+}
+
 // peek makes the next n bytes available without taking them. n is bounded by the caller.
 func (r *frameReader) peek(n int) ([]byte, error) {
 	if r.start == r.end {

@@ -149,7 +149,7 @@ func (f *frames) invoke(event *Event) (response *Response, fault *FunctionError,
 	case typ == frameError || a.tooLarge:
 		return nil, a.asError(), nil
 	default:
-		return &Response{ContentType: a.tag, Payload: a.payload}, nil, nil
+		return &Response{ContentType: a.tag, Payload: a.payload, Ready: f.reader.holdsReady()}, nil, nil
 	}
 }
 

@@ -432,3 +432,36 @@ func BenchmarkFramesInvoke(b *testing.B) {
 		}
 	}
 }
+
+// TestFramesReady has a runtime ask for its next event with its answer, and later.
+func TestFramesReady(t *testing.T) {
+	for _, together := range []bool{true, false} {
+		answered := make(chan struct{})
+		session := pair(t, &records{}, func(f rt.Frames) error {
+			if err := ready(f); err != nil {
+				return err
+			}
+			if _, _, err := f.Receive(); err != nil {
+				return err
+			}
+			answer := rt.Answer(rt.Response, 1, "application/json", []byte("1"))
+			if together {
+				return errors.Join(f.Send(append(answer, rt.ReadyFrame()...)), waitGone(f))
+			}
+			err := f.Send(answer)
+			<-answered
+			return errors.Join(err, f.Send(rt.ReadyFrame()), waitGone(f))
+		})
+		if err := session.Init(t.Context(), start); err != nil {
+			t.Fatal(err)
+		}
+		response, err := session.Invoke(t.Context(), &runtimeapi.Event{Deadline: time.Now()})
+		close(answered)
+		if err != nil || response.Ready != together {
+			t.Errorf("together: %t: %+v, %v", together, response, err)
+		}
+		if err := session.Ready(); err != nil {
+			t.Error(err)
+		}
+	}
+}

@@ -71,6 +71,8 @@ type Response struct {
 	// Stream is an answer that the runtime is still sending. It ends with io.EOF, with a *FunctionError when the code
 	// fails on the way, or with one of the errors of a Session. Ready skips what has not been read.
 	Stream io.Reader
+	// Ready says that the runtime is known to have asked for its next event already: the Session's Ready will not wait.
+	Ready bool
 }
 
 // Gather waits for the whole of a streamed answer and makes it the Payload: what a caller gets who does not take a

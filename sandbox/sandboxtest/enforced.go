@@ -218,7 +218,7 @@ func enforcesCPU(t *testing.T, h *host) {
 	h.output(box, program("spin", "1000"))
 	after, err := box.Stats(h.context())
 	must(t, err)
-	if used := after.CPUTime - before.CPUTime; used.Milliseconds() > 450 {
+	if used := after.CPUTime - before.CPUTime; used.Milliseconds() > 300 {
 		t.Errorf("a second at a fifth of a CPU took %v of CPU time", used)
 	}
 }

@@ -9,9 +9,19 @@ import (
 	"strconv"
 )
 
-// cpuPeriod is the span of time over which CPU time is rationed, in microseconds. It is shorter than the kernel's
-// default of 100 ms, because a small function that has used its share then waits for up to one period.
-const cpuPeriod = 20_000
+// CPU time is rationed in periods (docs/adr/0012-cpu-in-periods.md), in microseconds: as short as possible, because a
+// group that has used its share waits for the rest of one, but long enough for leastShare in each, so that short work is
+// not cut into pieces, and at most as long as the kernel's default.
+const (
+	shortestPeriod = 20_000
+	longestPeriod  = 100_000
+	leastShare     = 15_000
+)
+
+// cpuPeriod is the period of a group that has so many thousandths of a CPU.
+func cpuPeriod(milli int64) int64 {
+	return min(max(leastShare*1000/milli, shortestPeriod), longestPeriod)
+}
 
 // SetLimits replaces the limits, all or none. Less memory than is in use is an error.
 func (g *Group) SetLimits(limits Limits) error {
@@ -30,7 +40,7 @@ func (g *Group) change(from, to Limits) error {
 		}
 	}
 	if from.MilliCPU != to.MilliCPU {
-		if err := g.setCPU(to.MilliCPU); err != nil {
+		if err := g.setCPU(from.MilliCPU, to.MilliCPU); err != nil {
 			return err
 		}
 	}
@@ -121,29 +131,42 @@ func (g *Group) setSocketsV1(memory int64) error {
 	return nil
 }
 
-func (g *Group) setCPU(milli int64) error {
+func (g *Group) setCPU(from, to int64) error {
 	r := g.parent.layout.cpu
 	if r.dir == "" {
 		return nil
 	}
-	quota := milli * cpuPeriod / 1000
-	if milli > 0 {
-		quota = max(quota, 1000) // the kernel's least
+	var quota, period int64 = 0, longestPeriod
+	if to > 0 {
+		period = cpuPeriod(to)
+		quota = max(to*period/1000, 1000) // the kernel's least
 	}
-	var err error
-	switch {
-	case r.v2:
-		err = write(g.in(r), "cpu.max", orMax(quota)+" "+strconv.Itoa(cpuPeriod))
-	case milli == 0:
-		err = write(g.in(r), "cpu.cfs_quota_us", "-1")
-	default:
-		err = write(g.in(r), "cpu.cfs_period_us", strconv.Itoa(cpuPeriod))
-		if err == nil {
-			err = write(g.in(r), "cpu.cfs_quota_us", strconv.FormatInt(quota, 10))
+	if r.v2 {
+		if err := write(g.in(r), "cpu.max", orMax(quota)+" "+strconv.FormatInt(period, 10)); err != nil {
+			return fmt.Errorf("cgroup: %w", err)
 		}
+		return nil
 	}
-	if err != nil {
-		return fmt.Errorf("cgroup: %w", err)
+	return g.setCPUV1(from > 0, quota, period)
+}
+
+// setCPUV1 writes the two in an order that never asks for more than the group above may have on the way.
+func (g *Group) setCPUV1(limited bool, quota, period int64) error {
+	type step struct {
+		file  string
+		value int64
+	}
+	var steps []step
+	if limited || quota == 0 {
+		steps = append(steps, step{"cpu.cfs_quota_us", -1})
+	}
+	if quota > 0 {
+		steps = append(steps, step{"cpu.cfs_period_us", period}, step{"cpu.cfs_quota_us", quota})
+	}
+	for _, s := range steps {
+		if err := write(g.in(g.parent.layout.cpu), s.file, strconv.FormatInt(s.value, 10)); err != nil {
+			return fmt.Errorf("cgroup: %w", err)
+		}
 	}
 	return nil
 }

@@ -91,7 +91,7 @@ func TestV2Limits(t *testing.T) {
 	}
 	g := create(t, p, Limits{MemoryBytes: 128 << 20, MilliCPU: 72, PIDs: 1032})
 	for file, want := range map[string]string{
-		"memory.max": "134217728", "memory.swap.max": "0", "cpu.max": "1440 20000", "pids.max": "1032",
+		"memory.max": "134217728", "memory.swap.max": "0", "cpu.max": "7200 100000", "pids.max": "1032",
 	} {
 		if got := f.get(t, own, file); !strings.HasPrefix(got, want) {
 			t.Errorf("%s is %q, want %q", file, got, want)
@@ -100,9 +100,26 @@ func TestV2Limits(t *testing.T) {
 	if err := g.SetLimits(Limits{}); err != nil {
 		t.Fatal(err)
 	}
-	for file, want := range map[string]string{"memory.max": "max", "cpu.max": "max 20000", "pids.max": "max"} {
+	for file, want := range map[string]string{"memory.max": "max", "cpu.max": "max 100000", "pids.max": "max"} {
 		if got := f.get(t, own, file); !strings.HasPrefix(got, want) {
 			t.Errorf("%s is %q, want %q", file, got, want)
+		}
+	}
+}
+
+// TestV2CPU looks at the share of functions from the smallest to the largest: always in proportion, 15 ms at least if that
+// fits in a tenth of a second, and in periods as short as possible.
+func TestV2CPU(t *testing.T) {
+	f, p := newFakeV2(t)
+	g := create(t, p, Limits{})
+	for milli, want := range map[int64]string{
+		72: "7200 100000", 145: "14500 100000", 289: "14999 51903", 579: "14999 25906", 1000: "20000 20000", 5788: "115760 20000",
+	} {
+		if err := g.SetLimits(Limits{MilliCPU: milli}); err != nil {
+			t.Fatal(err)
+		}
+		if got := f.get(t, own, "cpu.max"); !strings.HasPrefix(got, want) {
+			t.Errorf("%d thousandths: %q, want %q", milli, got, want)
 		}
 	}
 }
