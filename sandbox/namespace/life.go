@@ -189,10 +189,10 @@ func (b *box) Destroy(ctx context.Context) error {
 		}
 	}
 	close(b.dying)
-	b.kill()           // whoever waits for stage-1 is told that it has ended
-	b.op <- struct{}{} // never given back; remove thaws what was frozen in between
 	b.driver.removals <- struct{}{}
 	defer func() { <-b.driver.removals }()
+	b.kill()           // whoever waits for stage-1 is told that it has ended
+	b.op <- struct{}{} // never given back; remove thaws what was frozen in between
 	return b.remove()
 }
 
