@@ -44,7 +44,7 @@ const socket = listen(3, buffer, (n) => {
 			theirs.Close()
 			for _, text := range []string{"one", "longer than the buffer is"} {
 				got := make([]byte, len(text))
-				if _, err := io.WriteString(ours, text); err != nil {
+				if _, err := ours.WriteString(text); err != nil {
 					t.Fatal(err)
 				}
 				if _, err := io.ReadFull(ours, got); err != nil || string(got) != text {
