@@ -2,6 +2,7 @@ package runtime_test
 
 import (
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -21,13 +22,13 @@ func probe(t *testing.T, s setup, source string) string {
 		name = "app.js"
 	}
 	put := func() { write(t, filepath.Join(s.task, name), source) }
-	if s.way != zygote {
+	if !s.way.early() {
 		put()
 	} else {
 		write(t, filepath.Join(s.task, "empty"), "")
 	}
 	p := s.launch(t)
-	if s.way == zygote {
+	if s.way.early() {
 		p.untilWaiting(t.Context())
 		put()
 	}
@@ -103,8 +104,10 @@ func TestSamePlace(t *testing.T) {
 		}
 		env := []string{"OWN=a=b", "EMPTY=", "PATH=/own/bin", "TZ=Asia/Tokyo", "TWO_LINES=a\nb", "UNICODE=h\u00e9"}
 		first := probe(t, setup{runtime: r, env: env, way: cold}, source)
-		if diff := cmp.Diff(first, probe(t, setup{runtime: r, env: env, way: zygote}, source)); diff != "" {
-			t.Errorf("(-cold +zygote):\n%s", diff)
+		for _, way := range early(r) {
+			if diff := cmp.Diff(first, probe(t, setup{runtime: r, env: env, way: way}, source)); diff != "" {
+				t.Errorf("(-cold +%s):\n%s", way, diff)
+			}
 		}
 		for _, want := range []string{"Asia/Tokyo", "/own/bin", `a\nb`} {
 			if !strings.Contains(first, want) {
@@ -139,7 +142,7 @@ exports.handler = async () => {
 `
 		}
 		seen := map[string]bool{}
-		for _, way := range []way{zygote, zygote, cold, cold} {
+		for _, way := range slices.Concat(early(r), early(r), []way{cold, cold}) {
 			answer := probe(t, setup{runtime: r, way: way}, source)
 			for value := range strings.SplitSeq(strings.Trim(answer, "[]"), ",") {
 				if seen[value] {
@@ -196,9 +199,12 @@ func TestReadAtStart(t *testing.T) {
 			if got := probe(t, s, source); got != test.want {
 				t.Errorf("cold: %s, want %s", got, test.want)
 			}
-			if s.way = zygote; test.zygote {
+			for _, s.way = range early(s.runtime) {
+				if !test.zygote {
+					break
+				}
 				if got := probe(t, s, source); got != test.want {
-					t.Errorf("zygote: %s, want %s", got, test.want)
+					t.Errorf("%s: %s, want %s", s.way, got, test.want)
 				}
 			}
 		})

@@ -93,8 +93,10 @@ func golden(t *testing.T, file string, r *runtime.Runtime, nth int) {
 	f := readPlayed(sections)
 	got := f.play(t, r, cold)
 	if nth < 2 {
-		if late := f.play(t, r, zygote); late != got {
-			t.Errorf("an interpreter that was there before its function does not do the same (-cold +zygote):\n%s", cmp.Diff(got, late))
+		for _, way := range early(r) {
+			if late := f.play(t, r, way); late != got {
+				t.Errorf("an interpreter that was there before its function does not do the same (-cold +%s):\n%s", way, cmp.Diff(got, late))
+			}
 		}
 	}
 	if first {
@@ -182,12 +184,12 @@ func (f played) playWith(t *testing.T, s setup) string {
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 	defer cancel()
-	if s.way != zygote {
+	if !s.way.early() {
 		put()
 	}
 	s.task, s.handler, s.env = task, f.handler, f.env
 	p := s.launch(t)
-	if s.way == zygote {
+	if s.way.early() {
 		p.untilWaiting(ctx)
 		put()
 	}

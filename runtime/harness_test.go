@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"net"
 	"os"
 	"os/exec"
@@ -23,6 +24,7 @@ import (
 	"unicode/utf8"
 
 	"go.uber.org/goleak"
+	"golang.org/x/sys/unix"
 
 	"hotaru/runtime"
 	"hotaru/runtimeapi"
@@ -46,6 +48,8 @@ func machine() runtime.Search {
 }
 
 func TestMain(m *testing.M) {
+	// What whoever started the tests has left open is nothing for the runtimes.
+	_ = unix.CloseRange(3, math.MaxInt32, unix.CLOSE_RANGE_CLOEXEC)
 	goleak.VerifyTestMain(m, goleak.Cleanup(func(code int) {
 		os.RemoveAll(catalog().StateDir)
 		os.Exit(code)
@@ -117,11 +121,16 @@ const (
 	cold way = "cold"
 	// zygote starts it before its function is known.
 	zygote way = "zygote"
+	// copied makes it a copy of a template, which Python's can be.
+	copied way = "copied"
 	// overHTTP starts it without descriptor 3, and talks over the Runtime API.
 	overHTTP way = "HTTP"
 	// reference is AWS's own runtime interface client.
 	reference way = "reference"
 )
+
+// early says whether the process is there before its function.
+func (w way) early() bool { return w == zygote || w == copied }
 
 // setup is what launch starts.
 type setup struct {
@@ -178,8 +187,13 @@ func (s setup) launch(t testing.TB) *process {
 		"AWS_LAMBDA_LOG_STREAM_NAME=the-stream",
 	}, s.env))}
 	p.cmd.Env = p.start.Env
-	if s.way == zygote {
+	if s.way.early() {
 		p.cmd.Env = program.Environ(places)
+	}
+	if s.way == copied {
+		p.copy()
+		t.Cleanup(p.stop)
+		return p
 	}
 	err := p.cmd.Start()
 	for _, file := range p.cmd.ExtraFiles {

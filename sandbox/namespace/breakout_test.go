@@ -7,6 +7,7 @@ import (
 	_ "embed"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"os"
@@ -46,7 +47,8 @@ type hostFacts struct {
 	Other  string   // the ID of another sandbox
 }
 
-// TestBreakOut makes every attempt in one sandbox, each in a process of its own.
+// TestBreakOut makes every attempt in two sandboxes, each in a process of its own: below a process that was started, and
+// below a template's copy.
 func TestBreakOut(t *testing.T) {
 	needRoot(t)
 	if _, err := os.Stat("/usr/bin/python3"); err != nil {
@@ -62,29 +64,45 @@ func TestBreakOut(t *testing.T) {
 	}
 	startNeighbour(t, other)
 	setuid := setuidPrograms(t)
-	box, err := driver.Create(t.Context(), sandbox.Spec{
-		ID: "attacker", Root: root, Binds: []sandbox.Bind{{Source: setuid, Target: "/opt"}},
-		Limits: sandbox.Limits{MemoryBytes: 256 << 20, TmpBytes: 16 << 20},
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
 	facts := attackedHost(t, state)
 	landlock := slices.ContainsFunc(driver.Capabilities(), func(c sandbox.Capability) bool {
 		return c.Boundary == sandbox.BoundaryLandlock && c.Enforced
 	})
 	all := probes(landlock)
-	for i, said := range ask(t, box, all, facts) {
-		t.Run(all[i].name, func(t *testing.T) {
-			if said != all[i].want {
-				t.Errorf("it says %q, want %q", said, all[i].want)
-			}
+	cmd := copier(t)
+	template, err := driver.NewTemplate(t.Context(), sandboxtest.Template(root, cmd))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for way, template := range map[string]sandbox.Template{"started": nil, "copied": template} {
+		box, err := driver.Create(t.Context(), sandbox.Spec{
+			ID: way, Hostname: "attacker", Root: root, Binds: []sandbox.Bind{{Source: setuid, Target: "/opt"}},
+			Limits: sandbox.Limits{MemoryBytes: 256 << 20, TmpBytes: 16 << 20},
 		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		cmd.Template = template
+		for i, said := range ask(t, box, cmd, all, facts) {
+			t.Run(way+"/"+all[i].name, func(t *testing.T) {
+				if said != all[i].want {
+					t.Errorf("it says %q, want %q", said, all[i].want)
+				}
+			})
+		}
 	}
 }
 
-// ask runs the probes and returns what each said.
-func ask(t *testing.T, box sandbox.Sandbox, all []probe, facts hostFacts) []string {
+// copier is a program that runs code.
+func copier(t *testing.T) sandbox.Command {
+	t.Helper()
+	files := t.TempDir()
+	sandboxtest.WriteCopier(t, files)
+	return sandboxtest.Copier(t, files)
+}
+
+// ask has the command run the probes and returns what each said.
+func ask(t *testing.T, box sandbox.Sandbox, cmd sandbox.Command, all []probe, facts hostFacts) []string {
 	t.Helper()
 	codes := make([]string, len(all))
 	for i := range all {
@@ -94,20 +112,7 @@ func ask(t *testing.T, box sandbox.Sandbox, all []probe, facts hostFacts) []stri
 	if err != nil {
 		t.Fatal(err)
 	}
-	in, err := os.CreateTemp(t.TempDir(), "probes")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer in.Close()
-	if _, err := in.Write(question); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := in.Seek(0, io.SeekStart); err != nil {
-		t.Fatal(err)
-	}
-	out := runIn(t, box, sandbox.Command{
-		Path: "/usr/bin/python3", Args: []string{"python3", "-I", "-S", "-c", prober}, Dir: "/tmp", Files: []*os.File{in},
-	})
+	out := runIn(t, box, sandboxtest.Code(t, cmd, fmt.Sprintf("given = %q\n%s", question, prober)))
 	var said []string
 	if err := json.Unmarshal([]byte(out), &said); err != nil || len(said) != len(all) {
 		t.Fatalf("%v: %s", err, out)

@@ -26,8 +26,9 @@ if asked:
     made = {}
     exec(compile(sys.argv[1], "template", "exec"), made)
     made["serve"](loaded)
-with open(3) as code:
-    exec(compile(code.read(), "code", "exec"))
+with open(3) as file:
+    code = file.read()
+exec(compile(code, "code", "exec"))
 `
 
 // templateSource is the part of our Python bootstrap that makes copies, as Helper leaves it in its directory.

@@ -26,7 +26,7 @@ print(json.dumps({
     "namespaces": {n: os.readlink("/proc/self/ns/" + n) for n in sorted(os.listdir("/proc/self/ns")) if n != "cgroup"},
     "signals": [repr(signal.getsignal(n)).split(" at ")[0] for n in sorted(signal.valid_signals())],
     "mask": sorted(signal.pthread_sigmask(signal.SIG_BLOCK, [])),
-    "descriptors": sorted((fd, re.sub("[0-9]+", "", os.readlink("/proc/self/fd/" + fd)).split(":")[0]) for fd in os.listdir("/proc/self/fd") if fd in "0123"),
+    "descriptors": sorted((fd, re.sub("[0-9]+", "", os.readlink("/proc/self/fd/" + fd)).split(":")[0]) for fd in os.listdir("/proc/self/fd") if fd in "012"),
     "more": [fd for fd in os.listdir("/proc/self/fd") if os.path.exists("/proc/self/fd/" + fd) and int(fd) > 3],
     "flags": [[l for l in read("/proc/self/fdinfo/%d" % fd).splitlines() if l.startswith("flags")] for fd in range(3)],
     "cwd": os.getcwd(), "root": os.readlink("/proc/self/root"), "umask": umask, "exe": os.readlink("/proc/self/exe"),

@@ -17,6 +17,7 @@ from importlib import import_module
 from hotaru_context import ContextError, LambdaContext
 from hotaru_frames import FD, Frames
 
+ENOTSUP = 95
 NO_BREAK_SPACE = "\u00a0"
 
 
@@ -61,8 +62,12 @@ def be_template():
     prepare()
     preload()
     loaded = set(sys.modules)
-    import hotaru_template
-
+    try:
+        import hotaru_template
+    except Exception as e:  # an interpreter without ctypes, or one whose C library lacks something
+        text = str(e).encode("ascii", "replace")[:127]
+        os.write(FD + 1, bytes((1, 1, 1, ENOTSUP, len(text))) + text)  # hotaru_template.message
+        os._exit(1)
     hotaru_template.serve(loaded)
 
 
