@@ -55,6 +55,7 @@ type Daemon struct {
 	logsAPI   *cloudwatch.Service
 	lambda    *control.Lambda
 	pool      *pool.Pool
+	templates *pool.Templates // nil is none
 	stock     *pool.Stock
 	budget    *pool.Budget
 	invoker   *invoke.Invoker

@@ -22,8 +22,9 @@ func (d *Daemon) openPool(ctx context.Context, m *maker) error {
 	d.onClose(func(context.Context) error { d.stock.Close(); return nil })
 	m.stock = d.stock
 	if d.config.Templates != TemplatesOff {
-		m.templates = pool.NewTemplates(pool.TemplateLimits{Budget: d.budget}, d.logger)
-		d.onClose(func(context.Context) error { m.templates.Close(); return nil })
+		d.templates = pool.NewTemplates(pool.TemplateLimits{Budget: d.budget}, d.logger)
+		d.onClose(func(context.Context) error { d.templates.Close(); return nil })
+		m.templates = d.templates
 	}
 	d.pool = pool.New(m.environment, m.stale(d.functions.Current), pool.Options{
 		IdleTime: d.config.IdleTime, Budget: d.budget, Blanks: d.stock, Logger: d.logger,

@@ -73,6 +73,7 @@ func (m *maker) environment(ctx context.Context, v *function.Version) (*environm
 	code := at.binds()
 	if enforces(driver, sandbox.AbilityAttach) && anyBlankServes(v) {
 		if blank := m.stock.Take(kind); blank != nil {
+			m.template(blank, v, config.Program, kind.Driver) // the next may find none ready
 			config.Binds = code
 			return blank.Assign(ctx, config)
 		}
@@ -81,30 +82,30 @@ func (m *maker) environment(ctx context.Context, v *function.Version) (*environm
 	if err != nil {
 		return nil, err
 	}
-	if config.Program.Copies && v.Tenancy == "" && anyBlankServes(v) {
-		m.copyInto(ctx, blank, v, kind.Driver)
+	if template, refuse := m.template(blank, v, config.Program, kind.Driver); template != nil {
+		if err := blank.Copy(ctx, template); err != nil && ctx.Err() == nil {
+			m.logger.Warn("an environment could not be made as a copy, and is started instead", "function", v.ARN(), "error", err)
+			refuse()
+		}
 	}
 	return blank.Assign(ctx, config)
 }
 
-// copyInto has a template's copy be the blank's runtime process, if there is a template: it is faster than to start one.
-// Tenants share no template, as they share nothing else.
-func (m *maker) copyInto(ctx context.Context, blank *environment.Blank, v *function.Version, driver string) {
+// template is one whose copy can be the runtime process of a version's blank, which is faster than to start one; nil if there
+// is none. To ask is what has one made. refuse gives it up. Tenants share no template, as they share nothing else.
+func (m *maker) template(blank *environment.Blank, v *function.Version, p runtime.Program, driver string) (t sandbox.Template, refuse func()) {
+	if m.templates == nil || !p.Copies || v.Tenancy != "" || !anyBlankServes(v) {
+		return nil, nil
+	}
 	spec := blank.Template()
 	key := pool.TemplateKey{
 		Owner: v.ID.Partition + ":" + v.ID.Account, Driver: driver,
 		Program: strings.Join(slices.Concat([]string{spec.Root.Dir, spec.Path}, spec.Args, spec.Env), "\x00"),
 	}
-	template := m.templates.Want(key, func(ctx context.Context) (sandbox.Template, error) {
+	t = m.templates.Want(key, func(ctx context.Context) (sandbox.Template, error) {
 		return sandbox.NewTemplate(ctx, m.drivers.open[driver], spec)
 	})
-	if template == nil {
-		return
-	}
-	if err := blank.Copy(ctx, template); err != nil && ctx.Err() == nil {
-		m.logger.Warn("an environment could not be made as a copy, and is started instead", "function", v.ARN(), "error", err)
-		m.templates.Refuse(key, template)
-	}
+	return t, func() { m.templates.Refuse(key, t) }
 }
 
 // unpacked is where a version's code is on this machine, and its layers, merged; layers is empty if it has none. Both are

@@ -5,6 +5,9 @@ package namespace_test
 import (
 	"context"
 	"fmt"
+	"io"
+	"os"
+	"strconv"
 	"testing"
 	"time"
 
@@ -78,5 +81,51 @@ func BenchmarkFreezeThaw(b *testing.B) {
 		if err := box.Thaw(ctx); err != nil {
 			b.Fatal(err)
 		}
+	}
+}
+
+// BenchmarkPython is how long it takes until an interpreter runs in a sandbox that is there: started, and as a template's
+// copy.
+func BenchmarkPython(b *testing.B) {
+	driver := newDriver(b)
+	root := sandboxtest.Root(b)
+	files := b.TempDir()
+	sandboxtest.WriteCopier(b, files)
+	cmd := sandboxtest.Copier(b, files)
+	template, err := driver.NewTemplate(b.Context(), sandboxtest.Template(root, cmd))
+	if err != nil {
+		b.Fatal(err)
+	}
+	for name, template := range map[string]sandbox.Template{"started": nil, "copied": template} {
+		b.Run(name, func(b *testing.B) {
+			for i := 0; b.Loop(); i++ {
+				b.StopTimer()
+				box, err := driver.Create(b.Context(), sandbox.Spec{ID: name + strconv.Itoa(i), Root: root})
+				if err != nil {
+					b.Fatal(err)
+				}
+				r, w, err := os.Pipe()
+				if err != nil {
+					b.Fatal(err)
+				}
+				run := sandboxtest.Code(b, cmd, "print('x')")
+				run.Stdout, run.Template = w, template
+				b.StartTimer()
+				_, err = box.Start(b.Context(), run)
+				w.Close()
+				if err != nil {
+					b.Fatal(err)
+				}
+				if _, err := io.ReadAll(r); err != nil {
+					b.Fatal(err)
+				}
+				b.StopTimer()
+				r.Close()
+				if err := box.Destroy(b.Context()); err != nil {
+					b.Fatal(err)
+				}
+				b.StartTimer()
+			}
+		})
 	}
 }

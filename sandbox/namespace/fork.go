@@ -21,6 +21,9 @@ import (
 // namespaces: the process namespace is then its children's. The second is in there, and ends once it has forked the third,
 // whose parent is stage-1 from then on, as if that had started it.
 
+// copyTimeout is how long a copy may take: one that takes longer has a template that does not work any more.
+const copyTimeout = 5 * time.Second
+
 // namespaces are those that a copy enters, all at once: the user namespace gives the right to the others.
 const namespaces = unix.CLONE_NEWUSER | unix.CLONE_NEWNS | unix.CLONE_NEWPID | unix.CLONE_NEWNET | unix.CLONE_NEWIPC | unix.CLONE_NEWUTS
 
@@ -79,13 +82,15 @@ func (b *box) bringIn(ctx context.Context, t *template, cmd *sandbox.Command) (p
 	if err != nil {
 		return 0, fmt.Errorf("sandbox: template: %w", err)
 	}
-	stop := context.AfterFunc(ctx, func() { _ = report.SetReadDeadline(time.Unix(1, 0)) }) // a pipe has deadlines
+	waiting, cancel := context.WithTimeout(ctx, copyTimeout)
+	defer cancel()
+	stop := context.AfterFunc(waiting, func() { _ = report.SetReadDeadline(time.Unix(1, 0)) }) // a pipe has deadlines
 	defer stop()
 	message, err := io.ReadAll(io.LimitReader(report, wire.MaxReply))
-	if ctx.Err() != nil {
+	if waiting.Err() != nil {
 		// A copy that still comes in has nobody to report to, and ends. Whether it has reported is not known.
 		b.started = true
-		return 0, context.Cause(ctx)
+		return 0, fmt.Errorf("sandbox: waiting for the template's copy: %w", context.Cause(waiting))
 	}
 	if err != nil {
 		return 0, fmt.Errorf("sandbox: template: %w", err)
