@@ -85,7 +85,7 @@ func TestLinksInRoot(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got := runShell(t, box, "ls /opt"); got != "helper\n" {
+	if got := runShell(t, box, "ls /opt/helper"); got != "/opt/helper\n" {
 		t.Errorf("/opt has %q", got)
 	}
 }
