@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
 	"golang.org/x/sys/unix"
 
 	"hotaru/runtime"
@@ -154,4 +155,48 @@ func hello(t *testing.T, program runtime.Program, env []string) (m wire.Reply, e
 		err = m.Decode(fields)
 	}
 	return m, err
+}
+
+// What the template has used and forgotten works in its copies, on every Python, and so does what a process knows of itself.
+const pythonForgotten = `
+import ctypes, gc, multiprocessing, os, signal, socket, ssl, struct, subprocess, sys, threading, time
+
+class Pair(ctypes.Structure):
+    _fields_ = [("a", ctypes.c_int), ("b", ctypes.c_char_p)]
+
+def handler(event, context):
+    libc = ctypes.CDLL(None, use_errno=True)
+    called = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_int)(lambda n: n + 1)(6)
+    ends = socket.socketpair()
+    ends[0].sendall(b"x")
+    started = threading.Thread(target=lambda: None)
+    started.start()
+    started.join()
+    child = os.fork()
+    if child == 0:
+        os._exit(5)
+    return [
+        libc.getpid() == os.getpid(), called, Pair(1, b"x").b.decode(), ends[1].recv(1).decode(), ssl.RAND_status(),
+        os.WEXITSTATUS(os.waitpid(child, 0)[1]), subprocess.run(["/bin/sh", "-c", "exit 3"]).returncode,
+        threading.main_thread().native_id == threading.get_native_id(), threading.current_thread() is threading.main_thread(),
+        gc.isenabled(), gc.collect() >= 0, time.process_time() < 5, ctypes.sizeof(Pair) == struct.calcsize("iP"),
+        repr(signal.getsignal(signal.SIGCHLD)), sorted(m for m in sys.modules if m.startswith("hotaru_t")),
+    ]
+`
+
+func TestForgotten(t *testing.T) {
+	for _, id := range []string{"python3.8", "python3.9", "python3.10", "python3.11", "python3.12", "python3.13"} {
+		t.Run(id, func(t *testing.T) {
+			t.Parallel()
+			s := setup{runtime: resolve(t, id), way: cold}
+			for _, source := range []string{pythonForgotten, pythonPlace} {
+				s.way = cold
+				want := probe(t, s, source)
+				s.way = copied
+				if got := probe(t, s, source); got != want {
+					t.Errorf("(-cold +copied):\n%s", cmp.Diff(want, got))
+				}
+			}
+		})
+	}
 }

@@ -8,6 +8,7 @@
 //
 //	driver   (this process)   control groups, detached read-only mounts, records, sweeping
 //	launcher (a small child)  clones every stage-1; the same program in another role
+//	template (an interpreter) makes copies of itself that enter sandboxes; knows nobody's code
 //	stage-1  (process 1)      mounts and listeners inside, starting, reaping, killing; never runs user code
 //	user code                 an unprivileged user that exists nowhere else, behind filter and Landlock
 package namespace

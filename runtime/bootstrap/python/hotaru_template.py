@@ -176,6 +176,9 @@ def serve(loaded):
     gc.enable()
     for name in set(sys.modules) - loaded:
         del sys.modules[name]
+    threading = sys.modules.get("threading")
+    if threading is not None:
+        threading.main_thread()._set_native_id()  # a fork leaves it the template's
 
 
 def clone(number, fork, descriptors):
