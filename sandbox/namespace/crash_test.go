@@ -68,11 +68,12 @@ func rate(state string) int64 {
 	return 64<<20 + int64(hash.Sum32()>>8)
 }
 
-// live is a whole life. It returns the sandbox, if one was made and not destroyed, and the first error.
-func live(ctx context.Context, driver *Driver, root sandbox.Root, code string) (sandbox.Sandbox, error) {
+// live is a whole life, with a /tmp of so many bytes. It returns the sandbox, if one was made and not destroyed, and the
+// first error.
+func live(ctx context.Context, driver *Driver, root sandbox.Root, code string, tmp int64) (sandbox.Sandbox, error) {
 	box, err := driver.Create(ctx, sandbox.Spec{
 		ID: "crash", Root: root, Listen: []string{"127.0.0.1:9001"},
-		Limits: sandbox.Limits{MemoryBytes: 64 << 20, TmpBytes: 8 << 20, DiskBytesPerSecond: rate(driver.state.dir)},
+		Limits: sandbox.Limits{MemoryBytes: 64 << 20, TmpBytes: tmp, DiskBytesPerSecond: rate(driver.state.dir)},
 	})
 	if err != nil {
 		return nil, err
@@ -101,7 +102,11 @@ func (s *stage) live(ctx context.Context, driver *Driver, point Point) (sandbox.
 	if slices.Contains(TemplatePoints, point) {
 		return s.copied(ctx, driver)
 	}
-	return live(ctx, driver, s.root, s.code)
+	tmp := int64(8 << 20)
+	if point == PointDirectory {
+		tmp = 0 // a directory, not an image
+	}
+	return live(ctx, driver, s.root, s.code, tmp)
 }
 
 // copied is the life of a sandbox whose process is a copy. The template is left to the driver to close.

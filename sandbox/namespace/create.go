@@ -69,8 +69,10 @@ func (d *Driver) Create(ctx context.Context, spec sandbox.Spec) (sandbox.Sandbox
 // make acquires what remove gives back, as far as it gets.
 func (b *box) make(ctx context.Context, spec *sandbox.Spec) error {
 	d := b.driver
-	if err := d.step(PointDirectory, func() error { return d.state.makeSandbox(b.id) }); err != nil {
-		return err
+	if d.housing != nil || !d.hasTmpImage(spec) {
+		if err := d.step(PointDirectory, func() error { return d.state.makeSandbox(b.id) }); err != nil {
+			return err
+		}
 	}
 	// One waits for the disk, the other for the kernel's locks: both at once take half as long.
 	made := make(chan error, 1)

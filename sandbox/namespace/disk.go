@@ -10,7 +10,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
 	"sync"
 
@@ -26,10 +25,14 @@ type tmp struct {
 	dir   string
 }
 
+func (d *Driver) hasTmpImage(spec *sandbox.Spec) bool {
+	return spec.Limits.TmpBytes > 0 && d.images != nil
+}
+
 func (b *box) makeTmp(ctx context.Context, spec *sandbox.Spec) (err error) {
 	d := b.driver
 	user := d.numbers.userID(b.number)
-	if spec.Limits.TmpBytes == 0 || d.images == nil {
+	if !d.hasTmpImage(spec) {
 		b.tmp.dir, err = d.state.makeTmp(b.id, user)
 		return err
 	}
@@ -71,26 +74,19 @@ func (b *box) limitDisk(spec *sandbox.Spec) error {
 	return nil
 }
 
-// late is a limit on a device, which outlives this process if that is killed: it is recorded first.
-type late struct {
-	device string
-	rate   int64
-}
-
 // limitLate limits a device. What its last owner left on it was lifted when the image got it.
 func (b *box) limitLate(device string, rate int64) error {
 	d := b.driver
 	if rate == 0 || !d.cgroups.LimitsLate() {
 		return nil
 	}
-	record := device + " " + strconv.FormatInt(rate, 10)
-	if err := os.WriteFile(d.state.path("sandboxes", b.id, "late"), []byte(record), 0o600); err != nil {
-		return fmt.Errorf("sandbox: %w", err)
+	b.late = late{device, rate}
+	if err := d.state.recordLate(b.number, b.late); err != nil {
+		return err
 	}
 	if err := d.at(PointLate); err != nil {
 		return err
 	}
-	b.late = late{device, rate}
 	if err := d.cgroups.LimitLate(device, rate); err != nil {
 		return fmt.Errorf("sandbox: %w", err)
 	}
@@ -102,42 +98,16 @@ func (b *box) limitLate(device string, rate int64) error {
 func (b *box) closeTmp() error {
 	var failures []error
 	if b.late.rate > 0 {
-		failures = append(failures, b.driver.cgroups.LiftLate(b.late.device, b.late.rate))
+		err := b.driver.cgroups.LiftLate(b.late.device, b.late.rate)
+		if err == nil {
+			err = b.driver.state.recordLate(b.number, late{})
+		}
+		failures = append(failures, err)
 	}
 	if b.tmp.image != nil {
 		failures = append(failures, b.tmp.image.Close())
 	}
 	return errors.Join(failures...)
-}
-
-// liftAll lifts the limits on record.
-func (s *state) liftAll(lift func(device string, rate int64) error) error {
-	records, err := filepath.Glob(s.path("sandboxes", "*", "late"))
-	if err != nil {
-		return fmt.Errorf("sandbox: %w", err)
-	}
-	for _, path := range records {
-		content, err := os.ReadFile(path)
-		if err != nil {
-			return fmt.Errorf("sandbox: %w", err)
-		}
-		device, text, _ := strings.Cut(string(content), " ")
-		rate, err := strconv.ParseInt(text, 10, 64)
-		if err != nil || s.anotherDriver(device) { // cut short by a crash, so before the limit was set
-			continue
-		}
-		if err := lift(device, rate); err != nil {
-			return fmt.Errorf("sandbox: %w", err)
-		}
-	}
-	return nil
-}
-
-// anotherDriver says whether a loop device on record has become that of another daemon's image: that has lifted what was on
-// it, or will in a moment, and may have set a limit of its own that looks the same.
-func (s *state) anotherDriver(device string) bool {
-	backing, err := os.ReadFile("/sys/dev/block/" + device + "/loop/backing_file")
-	return err == nil && strings.Contains(string(backing), "/images/image-") && !strings.HasPrefix(string(backing), s.path("images")+"/")
 }
 
 // disks finds the disks that directories are on.

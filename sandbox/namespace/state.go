@@ -27,12 +27,16 @@ import (
 //	house/          what a housing's containers have at /dev, below their runtime's devices
 //	dev/            what every sandbox sees as /dev, before the devices are bound over it
 //	images/         where images of /tmp are made; they have no names (package image)
-//	sandboxes/<ID>/ what is recorded of one: late, a limit to lift (disk.go), and tmp if that is a directory
+//	late            limits to lift (late.go)
+//	sandboxes/<ID>/ of those that need one: tmp if that is a directory, and what a housing keeps
 type state struct {
 	dir  string
 	name string // of the parent control groups: follows from the directory
 	lock *os.File
+	late *os.File
 }
+
+const lateFile = "late"
 
 func openState(dir string) (*state, error) {
 	if !filepath.IsAbs(dir) {
@@ -57,6 +61,9 @@ func openState(dir string) (*state, error) {
 		return nil, errors.Join(fmt.Errorf("%w: %s", err, real), s.lock.Close())
 	}
 	if err := s.makeDirs(); err != nil {
+		return nil, errors.Join(fmt.Errorf("sandbox: %w", err), s.lock.Close())
+	}
+	if s.late, err = os.OpenFile(s.path(lateFile), os.O_RDWR|os.O_CREATE, 0o600); err != nil {
 		return nil, errors.Join(fmt.Errorf("sandbox: %w", err), s.lock.Close())
 	}
 	return s, nil
@@ -95,7 +102,7 @@ func (s *state) writeHouse(image []byte) error {
 	return nil
 }
 
-func (s *state) close() error { return s.lock.Close() }
+func (s *state) close() error { return errors.Join(s.late.Close(), s.lock.Close()) }
 
 // devices are bound into every sandbox's /dev. There is no /dev/shm, as on Lambda: a function that works here
 // must work there (Python's multiprocessing.Queue does not), and its pages would be a second, hidden /tmp. There
@@ -198,7 +205,8 @@ func (s *state) sweep(ctx context.Context, lift func(device string, rate int64) 
 	return errors.Join(append(failures, s.writeCgroups(nil))...)
 }
 
-// makeSandbox makes a sandbox's directory.
+// makeSandbox makes a sandbox's directory. Only those that keep something there have one: on a busy disk each file takes
+// the file system half a millisecond to find a number for.
 func (s *state) makeSandbox(id string) error {
 	if err := os.Mkdir(s.path("sandboxes", id), 0o700); err != nil {
 		return fmt.Errorf("sandbox: %w", err)
