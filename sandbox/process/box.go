@@ -61,6 +61,9 @@ func (b *box) Start(ctx context.Context, cmd sandbox.Command) (sandbox.Process, 
 	if err := cmd.Validate(); err != nil {
 		return nil, err
 	}
+	if cmd.Template != nil {
+		return nil, fmt.Errorf("sandbox: a copy of a template: %w", errors.ErrUnsupported)
+	}
 	null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)
 	if err != nil {
 		return nil, fmt.Errorf("sandbox: %w", err)

@@ -212,6 +212,7 @@ func enforcesAllMemory(t *testing.T, h *host) {
 
 func enforcesCPU(t *testing.T, h *host) {
 	box := h.create(h.spec("cpu"))
+	h.output(box, program("spin", "1")) // a container that is to be started first takes time of the CPU, too
 	must(t, box.SetLimits(h.context(), sandbox.Limits{MilliCPU: 200}))
 	before, err := box.Stats(h.context())
 	must(t, err)
