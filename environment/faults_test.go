@@ -73,6 +73,11 @@ func given(do func(ctx context.Context, p *environmenttest.Program, id string) s
 	}
 }
 
+// limited says whether somebody keeps others waiting until a limit is reached.
+func (f *fault) limited() bool {
+	return strings.Contains(f.name, "hangs") || f.status == "Sandbox.Timedout"
+}
+
 // faults is the matrix: who fails, how, and when.
 func faults() []fault {
 	fails := func(path, kind string) environmenttest.Main {
@@ -210,8 +215,12 @@ func TestFaults(t *testing.T) {
 				Run:        either(f.runtime, environmenttest.Echo),
 				Extensions: map[string]environmenttest.Main{"extension": either(f.extension, works)},
 			}
-			env, log := startDriver(t, driver, func(v *function.Version) { v.TimeoutSeconds = 1 })
-			env.initLimit = 500 * time.Millisecond
+			seconds, initLimit := 30, 30*time.Second
+			if f.limited() {
+				seconds, initLimit = 1, 500*time.Millisecond
+			}
+			env, log := startDriver(t, driver, func(v *function.Version) { v.TimeoutSeconds = seconds })
+			env.initLimit = initLimit
 			outcome := finish(t, env, "r1")
 			if outcome.ErrorType != f.status || !strings.Contains(string(outcome.Payload), f.message) || (outcome.FunctionError == "") != (f.status == "") {
 				t.Errorf("%s %s %s", outcome.FunctionError, outcome.ErrorType, outcome.Payload)
