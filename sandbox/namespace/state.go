@@ -13,6 +13,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -54,10 +55,7 @@ func openState(dir string) (*state, error) {
 	if s.lock, err = os.OpenFile(s.path("lock"), os.O_RDWR|os.O_CREATE, 0o600); err != nil {
 		return nil, fmt.Errorf("sandbox: %w", err)
 	}
-	if err := unix.Flock(int(s.lock.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
-		if errors.Is(err, unix.EWOULDBLOCK) {
-			err = ErrInUse
-		}
+	if err := takeLock(s.lock); err != nil {
 		return nil, errors.Join(fmt.Errorf("%w: %s", err, real), s.lock.Close())
 	}
 	if err := s.makeDirs(); err != nil {
@@ -67,6 +65,22 @@ func openState(dir string) (*state, error) {
 		return nil, errors.Join(fmt.Errorf("sandbox: %w", err), s.lock.Close())
 	}
 	return s, nil
+}
+
+// lockPatience is how long a lock may be held that is found taken: a process that a killed daemon was just forking holds it
+// until it runs its own program.
+const lockPatience = time.Second
+
+func takeLock(file *os.File) error {
+	for deadline := time.Now().Add(lockPatience); ; time.Sleep(lockPatience / 100) {
+		err := unix.Flock(int(file.Fd()), unix.LOCK_EX|unix.LOCK_NB)
+		if !errors.Is(err, unix.EWOULDBLOCK) {
+			return err
+		}
+		if time.Now().After(deadline) {
+			return ErrInUse
+		}
+	}
 }
 
 func (s *state) path(parts ...string) string {
