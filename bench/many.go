@@ -18,16 +18,11 @@ const creators = 16
 
 // measureFunctions compares first invokes among many functions with those among few.
 func measureFunctions(ctx context.Context, b *bed) (_ []Row, err error) {
-	few, err := b.coldScene(ctx)
+	few, many, stop, err := b.coldScenes(ctx)
 	if err != nil {
 		return nil, err
 	}
-	defer func() { err = errors.Join(err, few.Stop()) }()
-	many, err := b.coldScene(ctx)
-	if err != nil {
-		return nil, err
-	}
-	defer func() { err = errors.Join(err, many.Stop()) }()
+	defer func() { err = errors.Join(err, stop()) }()
 	n := b.options.functions
 	if err := b.options.preparing.through(ctx, func() error { return many.createMany(ctx, b, n) }); err != nil {
 		return nil, err
@@ -43,16 +38,11 @@ func measureFunctions(ctx context.Context, b *bed) (_ []Row, err error) {
 
 // measureEnvironments compares first invokes beside many idle environments with those before these were there.
 func measureEnvironments(ctx context.Context, b *bed) (_ []Row, err error) {
-	few, err := b.coldScene(ctx)
+	few, many, stop, err := b.coldScenes(ctx)
 	if err != nil {
 		return nil, err
 	}
-	defer func() { err = errors.Join(err, few.Stop()) }()
-	many, err := b.coldScene(ctx)
-	if err != nil {
-		return nil, err
-	}
-	defer func() { err = errors.Join(err, many.Stop()) }()
+	defer func() { err = errors.Join(err, stop()) }()
 	var before, beside [2][]time.Duration
 	if err := b.options.alone.through(ctx, func() error { return b.coldInTurn(ctx, few, many, &before) }); err != nil {
 		return nil, err
@@ -73,6 +63,17 @@ func measureEnvironments(ctx context.Context, b *bed) (_ []Row, err error) {
 
 // coldName is the function that is invoked for the first time, over and over.
 const coldName = "cold"
+
+// coldScenes are two of them, and what ends both.
+func (b *bed) coldScenes(ctx context.Context) (few, many *scene, stop func() error, err error) {
+	if few, err = b.coldScene(ctx); err != nil {
+		return nil, nil, nil, err
+	}
+	if many, err = b.coldScene(ctx); err != nil {
+		return nil, nil, nil, errors.Join(err, few.Stop())
+	}
+	return few, many, func() error { return errors.Join(many.Stop(), few.Stop()) }, nil
+}
 
 // coldScene is a Hotaru with that function, and zygotes for it.
 func (b *bed) coldScene(ctx context.Context) (*scene, error) {

@@ -183,6 +183,11 @@ func (b *box) Start(ctx context.Context, cmd sandbox.Command) (sandbox.Process, 
 	if err := b.driver.at(PointStart); err != nil {
 		return nil, err
 	}
+	return b.beget(ctx, cmd.Path, request.Encode, files)
+}
+
+// beget has stage-1 start a process, or take one in, as the encoded request says.
+func (b *box) beget(ctx context.Context, path string, encode func(id uint64) []byte, files []*os.File) (sandbox.Process, error) {
 	control := b.inside.control
 	id := control.newID()
 	p := &process{control: control, id: id, done: make(chan struct{})}
@@ -191,8 +196,8 @@ func (b *box) Start(ctx context.Context, cmd sandbox.Command) (sandbox.Process, 
 	b.processes[id] = p
 	b.mu.Unlock()
 	b.started = true
-	if _, err := b.ask(ctx, id, request.Encode(id), files); err != nil {
-		return nil, b.startFailed(ctx, p, cmd.Path, err)
+	if _, err := b.ask(ctx, id, encode(id), files); err != nil {
+		return nil, b.startFailed(ctx, p, path, err)
 	}
 	return p, nil
 }

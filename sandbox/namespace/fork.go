@@ -49,18 +49,8 @@ func (b *box) fork(ctx context.Context, cmd *sandbox.Command) (sandbox.Process, 
 	if err := b.driver.at(PointAdopt); err != nil {
 		return nil, err
 	}
-	control := b.inside.control
-	id := control.newID()
-	p := &process{control: control, id: id, done: make(chan struct{})}
-	b.mu.Lock()
-	b.processes[id] = p
-	b.mu.Unlock()
-	b.started = true
 	request := wire.Adopt{PID: pid}
-	if _, err := b.ask(ctx, id, request.Encode(id), nil); err != nil {
-		return nil, b.startFailed(ctx, p, cmd.Path, err)
-	}
-	return p, nil
+	return b.beget(ctx, cmd.Path, request.Encode, nil)
 }
 
 // bringIn returns the number of the copy inside.
