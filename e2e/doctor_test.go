@@ -56,7 +56,7 @@ func TestDoctorWithoutControllers(t *testing.T) {
 	limits := []string{"memory", "cpu", "all-memory", "pids", "disk-bandwidth"}
 	var got []string
 	for line := range strings.Lines(stdout) {
-		if fields := strings.Fields(line); len(fields) > 1 && slices.Contains(limits, fields[1]) {
+		if fields := strings.Fields(line); len(fields) > 1 && fields[0] == "namespace" && slices.Contains(limits, fields[1]) {
 			got = append(got, strings.Join(fields, " "))
 		}
 	}
