@@ -24,6 +24,10 @@ const DefaultIdleTime = 10 * time.Minute
 // maxAge is how old an environment may get: its credentials run out some time.
 const maxAge = 8 * time.Hour
 
+// maxServed is how many events an environment may serve. Runtimes put each event's trace ID into their environment, and a C
+// library never frees what was there before: some 20 MB come together until then.
+const maxServed = 100_000
+
 // pressureInterval is how often the machine's memory is looked at while there are idle environments.
 const pressureInterval = time.Second
 
@@ -46,6 +50,8 @@ type Stale func(env *environment.Environment) bool
 type Options struct {
 	// IdleTime after which an idle environment is retired; DefaultIdleTime.
 	IdleTime time.Duration
+	// MaxServed is how many events an environment serves before it is retired; 100,000.
+	MaxServed int
 	// Makings is how many environments are made at once; DefaultMakings.
 	Makings int
 	// Budget is the memory there is; nil is no end of it.
@@ -65,6 +71,7 @@ type Pool struct {
 	maker    Maker
 	stale    Stale
 	idleTime time.Duration
+	most     int // events of one environment
 	makings  int
 	budget   *Budget
 	blanks   *Stock
@@ -104,9 +111,10 @@ type Pool struct {
 // New starts a pool. Close ends it.
 func New(maker Maker, stale Stale, o Options) *Pool {
 	setDefault(&o.IdleTime, DefaultIdleTime)
+	setDefault(&o.MaxServed, maxServed)
 	setDefault(&o.Makings, DefaultMakings())
 	p := &Pool{
-		maker: maker, stale: stale, idleTime: o.IdleTime, makings: o.Makings, budget: o.Budget, blanks: o.Blanks, logger: o.Logger,
+		maker: maker, stale: stale, idleTime: o.IdleTime, most: o.MaxServed, makings: o.Makings, budget: o.Budget, blanks: o.Blanks, logger: o.Logger,
 		lines: map[lineKey]*line{}, shares: map[function.ID]*share{},
 		busy: map[*environment.Environment]*tenant{}, expectations: map[function.VersionKey]int64{},
 		lacking: make(chan struct{}), stop: make(chan struct{}), stopped: make(chan struct{}),
@@ -221,10 +229,11 @@ func (p *Pool) Release(env *environment.Environment) {
 	}
 	delete(p.busy, env)
 	p.restLocked(l)
+	t.served++
 	p.learnLocked(t)
 	first := l.waiting.first
 	switch {
-	case !env.Alive() || env.Age() > maxAge || p.stale(env), first != nil && p.yieldsLocked(t):
+	case !env.Alive() || env.Age() > maxAge || t.served >= p.most || p.stale(env), first != nil && p.yieldsLocked(t):
 		p.closeLocked(t)
 	case first != nil:
 		p.removeLocked(first)

@@ -112,6 +112,23 @@ func TestTenants(t *testing.T) {
 	}
 }
 
+// An environment is retired when it has served as many events as it may.
+func TestMaxServed(t *testing.T) {
+	f := newFixture(t, 0)
+	f.most = 3
+	first := f.acquire(t, version(1))
+	for range 2 {
+		f.Release(first)
+		if f.acquire(t, version(1)) != first {
+			t.Fatal("an environment was not used again")
+		}
+	}
+	f.Release(first)
+	if f.acquire(t, version(1)) == first {
+		t.Error("an environment serves more events than it may")
+	}
+}
+
 func TestOneEventAtATimeAndReuse(t *testing.T) {
 	f := newFixture(t, 0)
 	first, second := f.acquire(t, version(1)), f.acquire(t, version(1))

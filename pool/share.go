@@ -56,6 +56,8 @@ type tenant struct {
 	// crowd is what it was weighed for, or soon will be; unweighed says that it waits for that.
 	crowd     int
 	unweighed bool
+	// served counts its events.
+	served int
 	// answered says that its caller has the answer.
 	answered bool
 	// since is when it was given back. older and newer are its neighbours in the order of that, while it is idle.
