@@ -36,6 +36,7 @@ func examples() map[Type]fields {
 		TypeFork: &Fork{
 			HasCgroup: true, HasStdout: true, HasStderr: true, FilesCount: 1, Dir: "/var/task", Enter: someSteps(), Become: someSteps(),
 		},
+		TypeStop:    &Stop{GoOn: true},
 		TypeRuleset: &Ruleset{},
 		TypeAdopt:   &Adopt{PID: 7},
 		TypeForked:  &Forked{PID: 7, Errno: 1, Stage: "seccomp"},
@@ -55,7 +56,7 @@ func empty(kind Type) fields {
 	return map[Type]fields{
 		TypeSetup: &Setup{}, TypeStart: &Start{}, TypeSignal: &Signal{}, TypeAttach: &Attach{}, TypeReset: &Reset{},
 		TypeLaunch: &Launch{}, TypeSocket: &Socket{}, TypeTemplate: &Template{}, TypeFork: &Fork{}, TypeRuleset: &Ruleset{},
-		TypeAdopt: &Adopt{}, TypeForked: &Forked{}, TypeReply: &Reply{}, TypeExit: &Exit{},
+		TypeAdopt: &Adopt{}, TypeForked: &Forked{}, TypeReply: &Reply{}, TypeExit: &Exit{}, TypeStop: &Stop{},
 	}[kind]
 }
 
