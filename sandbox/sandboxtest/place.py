@@ -1,5 +1,5 @@
 # What a process can see of its own place: to compare a template's copy with one that was started.
-import gc, json, os, re, resource, signal, stat, sys, threading
+import gc, json, os, re, resource, signal, stat, sys, threading, time
 
 def read(path):
     try:
@@ -14,6 +14,10 @@ status = dict(line.split(":", 1) for line in read("/proc/self/status").splitline
 umask = os.umask(0)
 os.umask(umask)
 maps = [line.split() for line in read("/proc/self/maps").splitlines()]
+# Stage-1 chooses who is killed first for lack of memory, in the moment after it has the process.
+deadline = time.monotonic() + 30
+while read("/proc/self/oom_score_adj") != "1000\n" and time.monotonic() < deadline:
+    time.sleep(0.001)
 print(json.dumps({
     "status": {k: v.strip() for k, v in status.items() if k not in own and not k.startswith("Vm") and not k.startswith("Rss")},
     "users": [os.getresuid(), os.getresgid(), os.getgroups(), os.getuid() == os.stat("/proc/self/status").st_uid],
