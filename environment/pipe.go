@@ -8,6 +8,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"hotaru/internal/pollio"
 	"hotaru/runtimeapi/telemetry"
 	"hotaru/sandbox"
 )
@@ -71,17 +72,12 @@ func (p *pipe) pump() {
 
 // readLocked takes one buffer of printed bytes. It returns 0 at the end of the pipe.
 func (p *pipe) readLocked(fd int) (int, error) {
-	for {
-		n, err := unix.Read(fd, p.buffer)
-		if errors.Is(err, unix.EINTR) {
-			continue
-		}
-		if err != nil {
-			return 0, err
-		}
-		p.linesLocked(p.buffer[:n])
-		return n, nil
+	n, err := pollio.Read(fd, p.buffer)
+	if err != nil {
+		return 0, err
 	}
+	p.linesLocked(p.buffer[:n])
+	return n, nil
 }
 
 // linesLocked cuts printed bytes into records: one per line.

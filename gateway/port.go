@@ -9,6 +9,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"hotaru/internal/pollio"
 )
 
 // tlsHandshake is the first byte of whoever speaks TLS (RFC 8446, section 5.1), and of nobody who speaks HTTP.
@@ -155,7 +157,7 @@ func (p *Port) admit(raw net.Conn) (*connection, bool) {
 		_ = raw.Close()
 		return nil, false
 	}
-	return &connection{Conn: raw, port: p}, true
+	return &connection{Conn: raw, stream: pollio.Of(raw), port: p}, true
 }
 
 // tellTurnedAway logs that connections are turned away, at most once a second: a flood of them is not to be a flood of
@@ -173,7 +175,9 @@ func (p *Port) tellTurnedAway() {
 // connection is one client's.
 type connection struct {
 	net.Conn
-	port *Port
+	// stream is how Conn is read and written.
+	stream io.ReadWriter
+	port   *Port
 	// first are the bytes that sniff took and Read has not given back yet.
 	first []byte
 	// patience is until when the writes' deadline needs no move, in Unix nanoseconds.
@@ -187,7 +191,7 @@ const sniffed = 1 << 10
 
 func (c *connection) sniff() error {
 	buffer := make([]byte, sniffed)
-	n, err := io.ReadAtLeast(c.Conn, buffer, 1)
+	n, err := io.ReadAtLeast(c.stream, buffer, 1)
 	c.first = buffer[:n]
 	return err
 }
@@ -195,7 +199,7 @@ func (c *connection) sniff() error {
 // Read implements net.Conn.
 func (c *connection) Read(p []byte) (int, error) {
 	if len(c.first) == 0 {
-		return c.Conn.Read(p)
+		return c.stream.Read(p)
 	}
 	n := copy(p, c.first)
 	if c.first = c.first[n:]; len(c.first) == 0 {
@@ -213,7 +217,7 @@ func (c *connection) Write(p []byte) (written int, err error) {
 		if err := c.patient(); err != nil {
 			return written, err
 		}
-		n, err := c.Conn.Write(p[:min(len(p), piece)])
+		n, err := c.stream.Write(p[:min(len(p), piece)])
 		written += n
 		if err != nil {
 			return written, err

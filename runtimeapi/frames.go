@@ -29,9 +29,7 @@ type frames struct {
 	logs   LogSink
 	reader *frameReader
 
-	head   []byte    // the reused head of an Event frame
-	parts  [2][]byte // what out walks over
-	out    net.Buffers
+	head   []byte // the reused head of an Event frame
 	number uint32 // of the last event
 	ready  bool   // Init has succeeded
 	// stop ends the turn of an event that has been answered; nil once the runtime is ready.
@@ -190,19 +188,26 @@ func (f *frames) nextFrame() (frameType, int, error) {
 // write writes head and payload with one system call where they fit. What is large it writes beside the
 // reading; then written is not nil, and await waits for it.
 func (f *frames) write(head, payload []byte) (written chan struct{}, err error) {
-	f.parts = [2][]byte{head, payload}
-	f.out = f.parts[:]
 	if len(head)+len(payload) <= soloWrite {
-		_, err = f.out.WriteTo(f.conn)
-		return nil, err
+		return nil, f.writeOut(head, payload)
 	}
 	written = make(chan struct{})
 	go func() {
 		defer close(written)
 		// A failure shows on the reading side too: the peer is gone, or stuck until the context ends.
-		_, _ = f.out.WriteTo(f.conn)
+		_ = f.writeOut(head, payload)
 	}()
 	return written, nil
+}
+
+func (f *frames) writeOut(head, payload []byte) error {
+	var err error
+	if conn, ok := f.conn.(*Conn); ok {
+		_, err = conn.WriteBoth(head, payload)
+	} else {
+		_, err = (&net.Buffers{head, payload}).WriteTo(f.conn)
+	}
+	return err
 }
 
 // await waits until a large write has ended, and ends it if the reading has failed.

@@ -1,35 +1,26 @@
-//go:build unix
+//go:build linux
 
 package runtimeapi
 
 import (
 	"fmt"
-	"net"
 	"os"
-	"syscall"
+
+	"golang.org/x/sys/unix"
 )
 
 // Pair makes the two ends of a conversation in frames: the daemon's, for NewFrames, and the runtime's, which
 // becomes descriptor 3 of the runtime's process. Both are closed on exec; the caller closes its copy of the
 // runtime's end once the process is started, or the end of the process will not be seen.
-func Pair() (daemon *net.UnixConn, runtime *os.File, err error) {
-	syscall.ForkLock.RLock()
-	fds, err := syscall.Socketpair(syscall.AF_UNIX, syscall.SOCK_STREAM, 0)
-	if err == nil {
-		syscall.CloseOnExec(fds[0])
-		syscall.CloseOnExec(fds[1])
-	}
-	syscall.ForkLock.RUnlock()
+func Pair() (daemon *Conn, runtime *os.File, err error) {
+	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
 		return nil, nil, fmt.Errorf("runtimeapi: socketpair: %w", err)
 	}
-	ours := os.NewFile(uintptr(fds[0]), "runtime-daemon")
-	runtime = os.NewFile(uintptr(fds[1]), "runtime")
-	conn, err := net.FileConn(ours) // its own copy, non-blocking and in the poller
-	_ = ours.Close()
+	conn, err := newConn(fds[0])
 	if err != nil {
-		_ = runtime.Close()
-		return nil, nil, fmt.Errorf("runtimeapi: socketpair: %w", err)
+		_ = unix.Close(fds[1])
+		return nil, nil, err
 	}
-	return conn.(*net.UnixConn), runtime, nil
+	return conn, os.NewFile(uintptr(fds[1]), "runtime"), nil
 }
