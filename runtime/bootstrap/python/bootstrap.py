@@ -14,7 +14,7 @@ import sys
 import time
 from importlib import import_module
 
-from hotaru_context import ContextError, LambdaContext
+from hotaru_context import ContextError, LambdaContext, read_place
 from hotaru_frames import FD, Frames
 
 ENOTSUP = 95
@@ -48,10 +48,12 @@ def connect():
     global _daemon
     framed = is_socket(FD)
     if not framed and is_socket(FD + 1):
+        _daemon = Frames()
         be_template()
         framed = True
     if framed or "AWS_LAMBDA_RUNTIME_API" not in os.environ:
-        _daemon = Frames()
+        _daemon = _daemon or Frames()
+        _daemon.open()
         return
     from hotaru_http import RuntimeAPI
 
@@ -60,7 +62,7 @@ def connect():
 
 def be_template():
     prepare()
-    preload()
+    wait()
     loaded = set(sys.modules)
     try:
         import hotaru_template
@@ -283,7 +285,7 @@ class _Loader:
 def set_up_logging():
     import hotaru_logging
 
-    hotaru_logging.set_up(sys.modules["__main__"])
+    hotaru_logging.set_up()
 
 
 # -- the function -------------------------------------------------------------------------------------------
@@ -390,61 +392,33 @@ class Printed(io.TextIOWrapper):
 _printed = []  # a stream that nothing refers to closes what it prints to
 
 
-_preloaded = frozenset()
+def wait():
+    """Uses the time of a process that is started before its function is known."""
+    global _ahead
+    if _ahead is None:
+        import hotaru_ahead as _ahead
+
+        _ahead.load(sys.modules[__name__])
 
 
-def preload():
-    """Imports what most functions will, while a process that is started before its function is known waits."""
-    global _preloaded
-    if _preloaded:
-        return
-    before = set(sys.modules)
-    import logging, random, traceback  # noqa: E401,F401
-    import hotaru_logging  # noqa: F401
-
-    _preloaded = frozenset(sys.modules) - before
-    rehearse()
-
-
-def rehearse():
-    """Does what a cold start will do first, often enough for the interpreter to have specialized its bytecode."""
-    for _ in range(12):
-        compile("def handler(event, context):\n    return {'a': event}\n", "app.py", "exec")
-        sys.meta_path[-1].find_spec("hotaru_nothing", sys.path[:1])
-        to_json(from_json(b'{"a": [1, 2.5, "x", null, true]}'))
-
-
-def forget_preloaded(roots):
-    """Forgets what was imported ahead if the function ships a module of that name, so that it gets its own.
-
-    The directories are listed: to have each module looked for there takes ten times as long.
-    """
-    shipped = set()
-    for root in roots:
-        try:
-            shipped.update(entry.partition(".")[0] for entry in os.listdir(root))
-        except OSError:  # most functions have no layers
-            pass
-    if not shipped.isdisjoint(_preloaded):
-        for name in _preloaded:
-            sys.modules.pop(name, None)
+_ahead = None
 
 
 def begin(variables):
     """Becomes the function's process: its environment, its place, its randomness."""
-    for entry in variables:
-        name, _, value = entry.partition("=")
-        os.environ[name] = value
-    time.tzset()
-    task = os.environ.get("LAMBDA_TASK_ROOT", "/var/task")
+    zone = os.environ.get("TZ")
+    set_variables(variables)
+    if os.environ.get("TZ") != zone:
+        time.tzset()
+    read_place()
+    roots = set_search_path()
+    look_again(roots)
     try:
-        os.chdir(task)
+        os.chdir(roots[0])
     except OSError:  # a function without code: its import says so better
         pass
-    sys.path_importer_cache.clear()
-    roots = set_search_path(task)
-    if _preloaded:
-        forget_preloaded(roots)
+    if _ahead:
+        _ahead.forget(roots)
     if "random" in sys.modules:
         sys.modules["random"].seed()
     if "logging" in sys.modules:
@@ -453,28 +427,55 @@ def begin(variables):
         sys.meta_path.insert(0, _LoggingFinder)
 
 
-def set_search_path(task):
-    """Puts the module search path into Lambda's order: the function, its layers, the SDK, the interpreter. Returns the first two.
+def set_variables(variables):
+    """Sets environment variables, NAME=value."""
+    for entry in variables:
+        if entry not in _known:
+            name, _, value = entry.partition("=")
+            os.environ[name] = value
+
+
+_known = frozenset()  # what the environment is known to have in it
+
+
+def set_search_path():
+    """Puts the module search path into Lambda's order: the function, its layers, the SDK, the interpreter. Returns the
+    first two.
 
     The SDK is in the runtime's directory, beside this file. What else an interpreter of the host has installed is nothing of
     Lambda's; a base image's interpreter, whose bootstrap is elsewhere, keeps its packages.
     """
-    version = "python{}.{}".format(*sys.version_info)
     layers = os.environ.get("HOTARU_LAYER_ROOT", "/opt") + "/python"
-    first = [task, "{}/lib/{}/site-packages".format(layers, version), layers]
-    first += [p for p in sys.path if p not in first]
+    roots = [
+        os.environ.get("LAMBDA_TASK_ROOT", "/var/task"),
+        "{}/lib/python{}.{}/site-packages".format(layers, *sys.version_info),
+        layers,
+    ]
+    if sys.path[:3] == roots:
+        return roots
+    path = roots + [p for p in sys.path if p not in roots]
     if os.path.dirname(os.path.abspath(__file__)) != os.environ.get("LAMBDA_RUNTIME_DIR"):
         import site
 
-        first += [p for p in site.getsitepackages([sys.prefix]) if p not in first and os.path.isdir(p)]
-    sys.path[:] = first
-    return first[:3]
+        path += [p for p in site.getsitepackages([sys.prefix]) if p not in path and os.path.isdir(p)]
+    sys.path[:] = path
+    return roots
+
+
+def look_again(roots):
+    """Forgets what was in directories, or that they were not there."""
+    known = sys.path_importer_cache
+    for root in roots:
+        if known.get(root):
+            known[root].invalidate_caches()
+        else:
+            known.pop(root, None)
 
 
 def main():
     connect()
     prepare()
-    handler_name, variables = _daemon.start(preload)
+    handler_name, variables = _daemon.start(wait if _ahead is None else None)
     begin(variables)
     try:
         handler = load(handler_name)

@@ -41,17 +41,17 @@ class ClientContext(_Record):
     __slots__ = ("custom", "env", "client")
 
 
-# The part of every context that an environment has for its life, once there is one.
-_place = ()
+# The part of every context that an environment has for its life.
+_place = (None,) * 5
 
 
-def _read_place():
+def read_place():
+    """Learns whose contexts these are, from the environment variables."""
     global _place
     _place = tuple(
         os.environ.get("AWS_LAMBDA_" + name)
         for name in ("LOG_GROUP_NAME", "LOG_STREAM_NAME", "FUNCTION_NAME", "FUNCTION_MEMORY_SIZE", "FUNCTION_VERSION")
     )
-    return _place
 
 
 class LambdaContext:
@@ -67,7 +67,7 @@ class LambdaContext:
             self.function_name,
             self.memory_limit_in_mb,
             self.function_version,
-        ) = _place or _read_place()
+        ) = _place
         self.invoked_function_arn = head.get("arn", "")
         self.tenant_id = head.get("tenant")
         self.client_context = None

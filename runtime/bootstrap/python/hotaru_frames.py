@@ -19,7 +19,6 @@ class Frames:
     """One conversation. Only log may be called by other threads than the one that runs the handler."""
 
     def __init__(self):
-        os.set_inheritable(FD, False)
         self.unfinished = False  # as RuntimeAPI's; frames do not need it
         self._inbox = bytearray(64 * 1024)
         self._view = memoryview(self._inbox)
@@ -31,18 +30,24 @@ class Frames:
     def _new_lock(self):
         self._lock = RLock()
 
+    def open(self):
+        """Begins, once the descriptor is there."""
+        os.set_inheritable(FD, False)
+
     def start(self, meanwhile):
         """Returns the handler's name and the environment variables, once the daemon says them. If it does not at
-        once, meanwhile is called before waiting."""
-        os.set_blocking(FD, False)
-        try:
-            got = self._read_into(self._view)
-        except BlockingIOError:
-            got = 0
-        os.set_blocking(FD, True)
-        if not got:
-            meanwhile()
-        start = json.loads(bytes(self._receive(got)))
+        once, meanwhile is called before waiting, if there is one."""
+        got = 0
+        if meanwhile:
+            os.set_blocking(FD, False)
+            try:
+                got = self._read_into(self._view)
+            except BlockingIOError:
+                pass
+            os.set_blocking(FD, True)
+            if not got:
+                meanwhile()
+        start = _scan(str(self._receive(got), "utf-8"), 0)[0]
         return start["handler"], start["env"]
 
     def ready(self):

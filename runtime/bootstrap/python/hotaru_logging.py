@@ -1,41 +1,46 @@
-"""The logging module as Lambda's runtime sets it up: imported when a function imports logging."""
+"""The logging module as Lambda's runtime sets it up: the root logger has Lambda's handler. It is imported when a function
+imports logging, or ahead."""
 
 import json
 import logging
 import os
+import sys
 import time
 
 
-def set_up(bootstrap):
-    """Gives the root logger Lambda's handler. bootstrap is the bootstrap's module."""
+class LambdaLoggerHandler(logging.Handler):
+    def emit(self, record):
+        _bootstrap.log(self.format(record))
 
-    class LambdaLoggerHandler(logging.Handler):
-        def emit(self, record):
-            bootstrap.log(self.format(record))
 
-    class LambdaLoggerFilter(logging.Filter):
-        def filter(self, record):
-            record.aws_request_id = bootstrap._request_id
-            record.tenant_id = bootstrap._tenant_id
-            return True
+class LambdaLoggerFilter(logging.Filter):
+    def filter(self, record):
+        record.aws_request_id = _bootstrap._request_id
+        record.tenant_id = _bootstrap._tenant_id
+        return True
 
-    handler = LambdaLoggerHandler()
-    logging.Formatter.converter = time.gmtime
-    if bootstrap._json_logs():
-        handler.setFormatter(_json_formatter())
-    else:
-        handler.setFormatter(
-            logging.Formatter(
-                "[%(levelname)s]\t%(asctime)s.%(msecs)03dZ\t%(aws_request_id)s\t%(message)s\n",
-                "%Y-%m-%dT%H:%M:%S",
-            )
-        )
+
+_bootstrap = sys.modules["__main__"]
+_handler = LambdaLoggerHandler()
+_handler.addFilter(LambdaLoggerFilter())
+_handler.setFormatter(
+    logging.Formatter(
+        "[%(levelname)s]\t%(asctime)s.%(msecs)03dZ\t%(aws_request_id)s\t%(message)s\n",
+        "%Y-%m-%dT%H:%M:%S",
+    )
+)
+logging.Formatter.converter = time.gmtime
+logging.getLogger().addHandler(_handler)
+
+
+def set_up():
+    """Does what the environment variables say of it."""
+    if _bootstrap._json_logs():
+        _handler.setFormatter(_json_formatter())
     level = os.environ.get("AWS_LAMBDA_LOG_LEVEL", "").upper()
     level = {"TRACE": "DEBUG", "FATAL": "CRITICAL", "WARN": "WARNING"}.get(level, level)
     if isinstance(logging.getLevelName(level), int):
         logging.getLogger().setLevel(level)
-    handler.addFilter(LambdaLoggerFilter())
-    logging.getLogger().addHandler(handler)
 
 
 def _json_formatter():

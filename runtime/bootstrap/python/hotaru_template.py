@@ -146,18 +146,21 @@ class Fork:
 
 def serve(loaded):
     """Makes copies of this process. It returns in each of them, and in the template itself never. loaded are the modules
-    that copies keep. What it returns are the others, which nobody finds any more: to free them would write to memory that
-    all copies share as long as nobody does."""
+    that copies keep. What it returns are the others, which nobody finds any more, and what it has used itself: to free that
+    would write to memory that all copies share as long as nobody does."""
     _signal.signal(SIGCHLD, _signal.SIG_IGN)  # nobody waits for the first of a copy's forks
+    forgotten = [sys.modules.pop(name) for name in set(sys.modules) - loaded]
     gc.collect()
     gc.disable()
     control = _socket.socket(fileno=CONTROL)
-    control.send(message(REPLY, 1, 0, ""))
+    inbox = memoryview(bytearray(MAX_REQUEST))
     known = {}  # requests are much alike
+    control.send(message(REPLY, 1, 0, ""))
     while True:
-        data, ancillary, _, _ = control.recvmsg(MAX_REQUEST, _socket.CMSG_SPACE(4 * MAX_FDS), _socket.MSG_CMSG_CLOEXEC)
-        if not data:
+        size, ancillary, _, _ = control.recvmsg_into([inbox], _socket.CMSG_SPACE(4 * MAX_FDS), _socket.MSG_CMSG_CLOEXEC)
+        if not size:
             os._exit(0)  # the daemon is gone, or wants no more
+        data = bytes(inbox[:size])
         descriptors = [int.from_bytes(fds[i : i + 4], sys.byteorder) for _, _, fds in ancillary for i in range(0, len(fds), 4)]
         reader = Reader(data)
         if (reader.byte(), reader.byte()) != (VERSION, FORK):
@@ -180,11 +183,10 @@ def serve(loaded):
             os.close(fd)
     control.detach()
     gc.enable()
-    forgotten = [sys.modules.pop(name) for name in set(sys.modules) - loaded]
     threading = sys.modules.get("threading")
     if threading is not None:
         threading.main_thread()._set_native_id()  # a fork leaves it the template's
-    return forgotten
+    return [forgotten, known, fork, inbox, data, ancillary, descriptors, reader, fields]
 
 
 def clone(cgroup=None):
