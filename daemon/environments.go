@@ -73,7 +73,9 @@ func (m *maker) environment(ctx context.Context, v *function.Version) (*environm
 	code := at.binds()
 	if enforces(driver, sandbox.AbilityAttach) && anyBlankServes(v) {
 		if blank := m.stock.Take(kind); blank != nil {
-			m.template(blank, v, config.Program, kind.Driver) // the next may find none ready
+			if c, ok := m.copying(blank, v, config.Program, kind.Driver); ok {
+				m.templates.Want(c.key, c.start) // the next may find none ready
+			}
 			config.Binds = code
 			return blank.Assign(ctx, config)
 		}
@@ -82,30 +84,38 @@ func (m *maker) environment(ctx context.Context, v *function.Version) (*environm
 	if err != nil {
 		return nil, err
 	}
-	if template, refuse := m.template(blank, v, config.Program, kind.Driver); template != nil {
-		if err := blank.Copy(ctx, template); err != nil && ctx.Err() == nil {
-			m.logger.Warn("an environment could not be made as a copy, and is started instead", "function", v.ARN(), "error", err)
-			refuse()
+	if c, ok := m.copying(blank, v, config.Program, kind.Driver); ok {
+		if template := m.templates.Await(ctx, c.key, c.start); template != nil {
+			if err := blank.Copy(ctx, template); err != nil && ctx.Err() == nil {
+				m.logger.Warn("an environment could not be made as a copy, and is started instead", "function", v.ARN(), "error", err)
+				m.templates.Refuse(c.key, template)
+			}
 		}
 	}
 	return blank.Assign(ctx, config)
 }
 
-// template is one whose copy can be the runtime process of a version's blank, which is faster than to start one; nil if there
-// is none. To ask is what has one made. refuse gives it up. Tenants share no template, as they share nothing else.
-func (m *maker) template(blank *environment.Blank, v *function.Version, p runtime.Program, driver string) (t sandbox.Template, refuse func()) {
+// copying is which template's copies can be the runtime process of a blank, which is faster than to start one, and how to
+// start it.
+type copying struct {
+	key   pool.TemplateKey
+	start func(context.Context) (sandbox.Template, error)
+}
+
+// copying is that of a version's blank, if it has one. Tenants share no template, as they share nothing else.
+func (m *maker) copying(blank *environment.Blank, v *function.Version, p runtime.Program, driver string) (c copying, ok bool) {
 	if m.templates == nil || !p.Copies || v.Tenancy != "" || !anyBlankServes(v) {
-		return nil, nil
+		return c, false
 	}
 	spec := blank.Template()
-	key := pool.TemplateKey{
+	c.key = pool.TemplateKey{
 		Owner: v.ID.Partition + ":" + v.ID.Account, Driver: driver,
 		Program: strings.Join(slices.Concat([]string{spec.Root.Dir, spec.Path}, spec.Args, spec.Env), "\x00"),
 	}
-	t = m.templates.Want(key, func(ctx context.Context) (sandbox.Template, error) {
+	c.start = func(ctx context.Context) (sandbox.Template, error) {
 		return sandbox.NewTemplate(ctx, m.drivers.open[driver], spec)
-	})
-	return t, func() { m.templates.Refuse(key, t) }
+	}
+	return c, true
 }
 
 // unpacked is where a version's code is on this machine, and its layers, merged; layers is empty if it has none. Both are

@@ -17,8 +17,8 @@ type TemplateKey struct {
 }
 
 // Templates keeps templates: processes whose copies become environments faster than an interpreter starts. Where many
-// environments of one key are made with none ready, it has a template started, which nobody waits for, and which goes again
-// when it is no longer used. It is safe for concurrent use; nil has no templates.
+// environments of one key are made with none ready, it has a template started, which goes again when it is no longer used. It
+// is safe for concurrent use; nil has no templates.
 type Templates struct {
 	limits TemplateLimits
 	logger *slog.Logger
@@ -38,6 +38,9 @@ type TemplateLimits struct {
 	// Burst is how many environments must be wanted within Window for a template to be started; 4 in 1 s.
 	Burst  int
 	Window time.Duration
+	// Patience is how long after a template's start it is worth waiting for; 250 ms. What takes longer is in trouble, and
+	// everybody goes on without.
+	Patience time.Duration
 	// IdleTime after which a template that nobody copies goes; one minute. One that could not be started, or that has
 	// refused, is not tried again for as long.
 	IdleTime time.Duration
@@ -49,13 +52,19 @@ type TemplateLimits struct {
 type wanted struct {
 	template sandbox.Template // nil: none, or not yet
 	charge   int64            // what it has taken of the budget
-	starting bool
+	starting *starting        // nil: none is being started
 	// never says that the driver or the program makes none.
 	never bool
 	// last is the latest time that one was wanted, burst how many since began.
 	last, began time.Time
 	burst       int
 	notBefore   time.Time
+}
+
+// starting is a template that is being started. done is closed afterwards, late is when it is not worth waiting for any more.
+type starting struct {
+	done chan struct{}
+	late time.Time
 }
 
 // templateMemory is what a template is expected to take until it is known.
@@ -65,6 +74,7 @@ const templateMemory = 16 << 20
 func NewTemplates(limits TemplateLimits, logger *slog.Logger) *Templates {
 	setDefault(&limits.Burst, 4)
 	setDefault(&limits.Window, time.Second)
+	setDefault(&limits.Patience, 250*time.Millisecond)
 	setDefault(&limits.IdleTime, time.Minute)
 	t := &Templates{limits: limits, logger: logger, wanted: map[TemplateKey]*wanted{}, stopped: make(chan struct{})}
 	t.ctx, t.stop = context.WithCancel(context.Background())
@@ -75,13 +85,41 @@ func NewTemplates(limits TemplateLimits, logger *slog.Logger) *Templates {
 // Want says that an environment is being made that a copy could become. It returns the template if there is one; else it
 // may have start called in the background, for the next.
 func (t *Templates) Want(key TemplateKey, start func(context.Context) (sandbox.Template, error)) sandbox.Template {
+	template, _ := t.want(key, start)
+	return template
+}
+
+// Await is Want for an environment that would have to start a program of its own: where a template is being started, that
+// will be ready before long, and takes a part of the CPU time. Who comes alone never waits, because none is started then.
+func (t *Templates) Await(ctx context.Context, key TemplateKey, start func(context.Context) (sandbox.Template, error)) sandbox.Template {
+	template, starting := t.want(key, start)
+	if starting == nil {
+		return template
+	}
+	timer := time.NewTimer(time.Until(starting.late))
+	defer timer.Stop()
+	select {
+	case <-starting.done:
+	case <-timer.C:
+	case <-ctx.Done():
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if w := t.wanted[key]; w != nil {
+		return w.template
+	}
+	return nil
+}
+
+// want is Want, and also says what is being started, for this key.
+func (t *Templates) want(key TemplateKey, start func(context.Context) (sandbox.Template, error)) (sandbox.Template, *starting) {
 	if t == nil {
-		return nil
+		return nil, nil
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.closed {
-		return nil
+		return nil, nil
 	}
 	w := t.wanted[key]
 	if w == nil {
@@ -97,13 +135,14 @@ func (t *Templates) Want(key TemplateKey, start func(context.Context) (sandbox.T
 	if w.template != nil && ended(w.template) {
 		t.removeLocked(w)
 	}
-	if w.template == nil && !w.starting && !w.never && w.burst >= t.limits.Burst && !now.Before(w.notBefore) &&
+	if w.template == nil && w.starting == nil && !w.never && w.burst >= t.limits.Burst && !now.Before(w.notBefore) &&
 		t.limits.Budget.short(templateMemory) <= 0 {
-		w.starting, w.charge = true, templateMemory
+		w.starting = &starting{done: make(chan struct{}), late: now.Add(t.limits.Patience)}
+		w.charge = templateMemory
 		t.limits.Budget.correct(w.charge)
 		t.working.Go(func() { t.start(w, start) })
 	}
-	return w.template
+	return w.template, w.starting
 }
 
 func ended(template sandbox.Template) bool {
@@ -123,8 +162,8 @@ func (t *Templates) start(w *wanted, start func(context.Context) (sandbox.Templa
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	w.starting = false
-	w.template = template
+	close(w.starting.done)
+	w.starting, w.template = nil, template
 	switch {
 	case err != nil:
 		w.never = errors.Is(err, errors.ErrUnsupported)
@@ -207,7 +246,7 @@ func (t *Templates) retireSince(limit time.Time) {
 		switch {
 		case w.template != nil && (w.last.Before(limit) || ended(w.template)):
 			t.removeLocked(w)
-		case w.template == nil && !w.starting && !w.never && w.last.Before(limit):
+		case w.template == nil && w.starting == nil && !w.never && w.last.Before(limit):
 			delete(t.wanted, key)
 		}
 	}

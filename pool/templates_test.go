@@ -28,6 +28,7 @@ type templater struct {
 	t      *testing.T
 	err    error
 	starts int
+	takes  time.Duration
 	made   []*fakeTemplate
 	budget *Budget
 }
@@ -41,6 +42,7 @@ func newTemplater(t *testing.T) *templater {
 
 func (m *templater) start(context.Context) (sandbox.Template, error) {
 	m.starts++
+	<-time.After(m.takes)
 	if m.err != nil {
 		return nil, m.err
 	}
@@ -57,6 +59,16 @@ func (m *templater) want(key TemplateKey, times int) (got sandbox.Template) {
 	}
 	synctest.Wait()
 	return got
+}
+
+// await awaits one, and expects to be kept waiting for so long, and to get one or not.
+func (m *templater) await(key TemplateKey, takes time.Duration, found bool) {
+	m.t.Helper()
+	began := time.Now()
+	got := m.Await(context.Background(), key, m.start)
+	if took := time.Since(began); took != takes || (got != nil) != found {
+		m.t.Errorf("waited %v and got %v; want %v, %v", took, got, takes, found)
+	}
 }
 
 func (m *templater) expect(what string, starts, size int, used int64) {
@@ -144,6 +156,56 @@ func TestTemplates(t *testing.T) {
 			m.want(key, 20)
 			m.expect("unsupported", 2, 0, 0)
 		},
+		"nobody waits who comes alone": func(m *templater) {
+			m.takes = time.Hour
+			for range 3 {
+				m.await(key, 0, false)
+			}
+			m.expect("alone", 0, 0, 0)
+		},
+		"whoever would start a program waits for one that is being started": func(m *templater) {
+			m.takes = 50 * time.Millisecond
+			m.want(key, 4)
+			m.await(other, 0, false)
+			<-time.After(20 * time.Millisecond)
+			m.await(key, 30*time.Millisecond, true)
+			m.await(key, 0, true)
+			m.expect("then", 1, 1, each)
+		},
+		"nobody waits for one that fails": func(m *templater) {
+			m.takes, m.err = 50*time.Millisecond, errors.New("no")
+			m.want(key, 4)
+			m.await(key, 50*time.Millisecond, false)
+			m.await(key, 0, false)
+			m.expect("then", 1, 0, 0)
+		},
+		"nobody waits longer than it is worth": func(m *templater) {
+			m.takes = time.Second
+			m.want(key, 4)
+			m.await(key, 250*time.Millisecond, false)
+			m.await(key, 0, false)
+			<-time.After(time.Second)
+			m.await(key, 0, true)
+		},
+		"nor longer than he may": func(m *templater) {
+			m.takes = time.Second
+			m.want(key, 4)
+			ctx, cancel := context.WithTimeout(context.Background(), 10*time.Millisecond)
+			defer cancel()
+			began := time.Now()
+			if got := m.Await(ctx, key, m.start); got != nil || time.Since(began) != 10*time.Millisecond {
+				m.t.Errorf("%v after %v", got, time.Since(began))
+			}
+		},
+		"nor after the end": func(m *templater) {
+			m.takes = 50 * time.Millisecond
+			m.want(key, 4)
+			go m.Close()
+			synctest.Wait()
+			m.await(key, 0, false)
+			<-time.After(time.Second)
+			m.expect("closed", 1, 0, 0)
+		},
 		"none is started where memory lacks": func(m *templater) {
 			m.budget.correct(1 << 30)
 			m.want(key, 20)
@@ -172,7 +234,7 @@ func TestTemplates(t *testing.T) {
 		})
 	}
 	var none *Templates
-	if none.Want(key, nil) != nil || none.Size() != 0 {
+	if none.Want(key, nil) != nil || none.Await(t.Context(), key, nil) != nil || none.Size() != 0 {
 		t.Error("no templates give one")
 	}
 	none.Close()
