@@ -87,7 +87,7 @@ func gainAddress(t *testing.T, a netip.Addr) {
 	links, err := rtnl.Dial()
 	must(t, err)
 	defer links.Close()
-	must(t, links.Address(loopbackIndex, a))
+	must(t, links.Do(rtnl.Address(loopbackIndex, a)))
 }
 
 // datagramDenied: a datagram is answered by an error.

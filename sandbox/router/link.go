@@ -64,6 +64,14 @@ func (r *Router) newLink(bytesPerSecond int64) (*link, error) {
 // name is that of the interface in the router.
 func (l *link) name() string { return "sandbox" + strconv.Itoa(l.index) }
 
+// addresses are those that the sandbox can have here.
+func (l *link) addresses() []netip.Addr {
+	if l.router.has6 {
+		return []netip.Addr{l.address4, l.address6}
+	}
+	return []netip.Addr{l.address4}
+}
+
 // Close ends everything that the sandbox has under way and forgets it. Idempotent; it always answers nil.
 func (l *link) Close() error {
 	l.mu.Lock()
@@ -109,6 +117,9 @@ func nth(prefix netip.Prefix, number int) netip.Addr {
 	address, _ := netip.AddrFromSlice(b)
 	return address
 }
+
+// ownAddress is the router's own: the first, which is no sandbox's. Nobody is heard at it.
+var ownAddress = sandboxes4.Addr()
 
 // numbers hands out the numbers of addresses. The one that was given back longest ago is taken first: by then the
 // kernel has removed what had it before.

@@ -78,7 +78,7 @@ func (w *world) sandbox(bytesPerSecond int64) *place {
 			return err
 		}
 		defer links.Close()
-		return links.Up(loopbackIndex, 0)
+		return links.Do(rtnl.Up(loopbackIndex, 0))
 	}))
 	connected, err := w.router.Connect(namespace, bytesPerSecond)
 	must(w, err)

@@ -67,8 +67,9 @@ type Router struct {
 
 	namespace *os.File
 	tun       *os.File
-	links     rtnl.Conn // in the namespace
-	host      rtnl.Conn // outside of it
+	links     *rtnl.Conn // in the namespace
+	host      *rtnl.Conn // outside of it
+	home      *os.File   // the namespace outside
 	proxies   []net.Listener
 	has6      bool
 	slots     chan struct{} // a token for each TCP connection
@@ -125,6 +126,9 @@ func New(config Config) (*Router, error) {
 
 // open acquires what release gives back.
 func (r *Router) open() (err error) {
+	if r.home, err = rtnl.Own(); err != nil {
+		return err
+	}
 	if r.host, err = rtnl.Dial(); err != nil {
 		return err
 	}
@@ -150,7 +154,8 @@ func (r *Router) furnish() (err error) {
 	if r.tun, err = openTUN(tunName, tunIndex); err != nil {
 		return err
 	}
-	if err := errors.Join(r.links.Up(loopbackIndex, 0), r.links.Up(tunIndex, linkMTU)); err != nil {
+	// Without an address of its own, every route that is added has the kernel look for one at all interfaces there are.
+	if err := r.links.Do(rtnl.Up(loopbackIndex, 0), rtnl.Address(loopbackIndex, ownAddress), rtnl.Up(tunIndex, linkMTU)); err != nil {
 		return err
 	}
 	var ports [2]uint16
@@ -159,9 +164,9 @@ func (r *Router) furnish() (err error) {
 			break
 		}
 		all := netip.PrefixFrom(address, 0)
-		if err := errors.Join(
-			r.links.Rule(address, markProxy, tableProxy), r.links.Route(all, loopbackIndex, tableProxy, unix.RTN_LOCAL),
-			r.links.Rule(address, markOut, tableOut), r.links.Route(all, tunIndex, tableOut, unix.RTN_UNICAST),
+		if err := r.links.Do(
+			rtnl.Rule(address, markProxy, tableProxy), rtnl.Route(all, loopbackIndex, tableProxy, unix.RTN_LOCAL),
+			rtnl.Rule(address, markOut, tableOut), rtnl.Route(all, tunIndex, tableOut, unix.RTN_UNICAST),
 		); err != nil {
 			return err
 		}
@@ -206,7 +211,7 @@ func (r *Router) release() error {
 	for _, proxy := range r.proxies {
 		proxy.Close()
 	}
-	for _, file := range []*os.File{r.tun, r.namespace} {
+	for _, file := range []*os.File{r.tun, r.namespace, r.home} {
 		if file != nil {
 			file.Close()
 		}
@@ -256,58 +261,44 @@ func (r *Router) Connect(namespace *os.File, bytesPerSecond int64) (io.Closer, e
 
 // connect makes a link's interfaces. On an error neither is left.
 func (r *Router) connect(l *link, namespace *os.File) error {
-	err := r.links.Veth(rtnl.Veth{
+	inside, err := rtnl.DialIn(namespace, r.home)
+	if err != nil {
+		return err
+	}
+	defer inside.Close()
+	pair := rtnl.Veth{
 		Name: l.name(), Index: l.index, Group: sandboxGroup,
 		PeerName: peerName, PeerIndex: peerIndex, PeerNamespace: namespace,
 		MTU: linkMTU,
-	})
-	if err != nil {
-		return err
 	}
-	addresses := []netip.Addr{l.address4}
-	if r.has6 {
-		addresses = append(addresses, l.address6)
+	here := []rtnl.Request{pair.Make(), rtnl.Up(l.index, 0)}
+	there := []rtnl.Request{rtnl.Point(peerIndex, r.has6)}
+	for _, address := range l.addresses() {
+		here = append(here, rtnl.Route(netip.PrefixFrom(address, address.BitLen()), l.index, unix.RT_TABLE_MAIN, unix.RTN_UNICAST))
+		there = append(there, rtnl.Address(peerIndex, address), rtnl.Route(everywhere(address), peerIndex, unix.RT_TABLE_MAIN, unix.RTN_UNICAST))
 	}
-	for _, address := range addresses {
-		if err = r.links.Route(netip.PrefixFrom(address, address.BitLen()), l.index, unix.RT_TABLE_MAIN, unix.RTN_UNICAST); err != nil {
-			break
-		}
+	err = r.links.Do(here...)
+	if err == nil {
+		err = inside.Do(there...)
 	}
 	if err == nil {
-		err = rtnl.Inside(namespace, func() error { return furnishSandbox(addresses) })
+		err = r.links.Do(rtnl.Settle(l.index))
 	}
 	if err == nil {
-		err = r.links.Settle(l.index)
+		return nil
 	}
-	if err != nil {
-		return errors.Join(err, r.links.Remove(l.index))
+	if removeErr := r.links.Do(rtnl.Remove(l.index)); !errors.Is(removeErr, unix.ENODEV) { // it may not have been made
+		err = errors.Join(err, removeErr)
 	}
-	return nil
+	return err
 }
 
-// furnishSandbox sets up the interface of a sandbox; the calling thread is in its namespace.
-func furnishSandbox(addresses []netip.Addr) error {
-	links, err := rtnl.Dial()
-	if err != nil {
-		return err
+// everywhere is all addresses of an address's family.
+func everywhere(of netip.Addr) netip.Prefix {
+	if of.Is4() {
+		return netip.PrefixFrom(netip.IPv4Unspecified(), 0)
 	}
-	defer links.Close()
-	if err := links.Point(peerIndex, len(addresses) > 1); err != nil {
-		return err
-	}
-	for _, address := range addresses {
-		all := netip.PrefixFrom(netip.IPv6Unspecified(), 0)
-		if address.Is4() {
-			all = netip.PrefixFrom(netip.IPv4Unspecified(), 0)
-		}
-		if err := links.Address(peerIndex, address); err != nil {
-			return err
-		}
-		if err := links.Route(all, peerIndex, unix.RT_TABLE_MAIN, unix.RTN_UNICAST); err != nil {
-			return err
-		}
-	}
-	return nil
+	return netip.PrefixFrom(netip.IPv6Unspecified(), 0)
 }
 
 // find returns the sandbox with an address.

@@ -62,7 +62,7 @@ func hostSays(t *testing.T, to netip.Addr, kind byte) {
 	links, err := rtnl.Dial()
 	must(t, err)
 	defer links.Close()
-	must(t, links.Route(netip.PrefixFrom(to, to.BitLen()), 0, unix.RT_TABLE_MAIN, kind))
+	must(t, links.Do(rtnl.Route(netip.PrefixFrom(to, to.BitLen()), 0, unix.RT_TABLE_MAIN, kind)))
 }
 
 // large sends more than any buffer holds, both ways at once.

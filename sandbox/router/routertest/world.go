@@ -108,11 +108,11 @@ func Furnish(t testing.TB) *os.File {
 			return err
 		}
 		defer links.Close()
-		return errors.Join(links.Up(loopback, 0),
+		uplink := rtnl.Veth{Name: "uplink", Index: index, PeerName: "uplink", PeerIndex: theirs, PeerNamespace: internet, MTU: 1500}
+		return errors.Join(
 			os.WriteFile("/proc/sys/net/ipv6/conf/default/addr_gen_mode", []byte("1"), 0), // it is compared later: none comes by itself
-			links.Veth(rtnl.Veth{Name: "uplink", Index: index, PeerName: "uplink", PeerIndex: theirs, PeerNamespace: internet, MTU: 1500}),
-			neighbour(links, index, netip.MustParseAddr(Host4), netip.MustParseAddr(Internet4)), neighbour(links, index, netip.MustParseAddr(Host6), netip.MustParseAddr(Internet6)),
-			links.Address(loopback, netip.MustParseAddr(Second4)))
+			links.Do(rtnl.Up(loopback, 0), uplink.Make(), rtnl.Up(index, 0), rtnl.Address(loopback, netip.MustParseAddr(Second4))),
+			neighbour(links, index, netip.MustParseAddr(Host4), netip.MustParseAddr(Internet4)), neighbour(links, index, netip.MustParseAddr(Host6), netip.MustParseAddr(Internet6)))
 	}())
 	must(t, rtnl.Inside(internet, func() error {
 		links, err := rtnl.Dial()
@@ -120,19 +120,19 @@ func Furnish(t testing.TB) *os.File {
 			return err
 		}
 		defer links.Close()
-		return errors.Join(links.Up(loopback, 0), links.Point(theirs, true),
+		return errors.Join(links.Do(rtnl.Up(loopback, 0), rtnl.Point(theirs, true)),
 			neighbour(links, theirs, netip.MustParseAddr(Internet4), netip.MustParseAddr(Host4)), neighbour(links, theirs, netip.MustParseAddr(Internet6), netip.MustParseAddr(Host6)))
 	}))
 	links, err := rtnl.Dial()
 	must(t, err)
 	defer links.Close()
-	must(t, links.Settle(index))
+	must(t, links.Do(rtnl.Settle(index)))
 	must(t, AwaitAddress(links, netip.MustParseAddr(Host6)))
 	return internet
 }
 
 // AwaitAddress waits until the kernel has made an IPv6 address usable, which it does in its own time.
-func AwaitAddress(links rtnl.Conn, a netip.Addr) error {
+func AwaitAddress(links *rtnl.Conn, a netip.Addr) error {
 	for wait := 100 * time.Microsecond; wait < Patience; wait *= 2 {
 		if local, err := links.IsLocal(a); err == nil && local {
 			return nil
@@ -143,13 +143,13 @@ func AwaitAddress(links rtnl.Conn, a netip.Addr) error {
 }
 
 // neighbour gives an interface an address and a route to its peer's, and everything else the same way.
-func neighbour(links rtnl.Conn, index int, own, peer netip.Addr) error {
+func neighbour(links *rtnl.Conn, index int, own, peer netip.Addr) error {
 	all := netip.PrefixFrom(netip.IPv6Unspecified(), 0)
 	if own.Is4() {
 		all = netip.PrefixFrom(netip.IPv4Unspecified(), 0)
 	}
-	return errors.Join(links.Address(index, own), links.Route(netip.PrefixFrom(peer, peer.BitLen()), index, unix.RT_TABLE_MAIN, unix.RTN_UNICAST),
-		links.Route(all, index, unix.RT_TABLE_MAIN, unix.RTN_UNICAST))
+	return links.Do(rtnl.Address(index, own), rtnl.Route(netip.PrefixFrom(peer, peer.BitLen()), index, unix.RT_TABLE_MAIN, unix.RTN_UNICAST),
+		rtnl.Route(all, index, unix.RT_TABLE_MAIN, unix.RTN_UNICAST))
 }
 
 // Listen listens in a namespace, nil is this one; what is accepted goes to serve, in a goroutine each, and is closed after it.

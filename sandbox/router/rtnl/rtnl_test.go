@@ -33,18 +33,18 @@ func TestNamespace(t *testing.T) {
 			return err
 		}
 		defer conn.Close()
-		if err := conn.Address(index, here); !errors.Is(err, unix.ENODEV) {
+		if err := conn.Do(Address(index, here)); !errors.Is(err, unix.ENODEV) {
 			t.Errorf("an address for no interface: %v", err)
 		}
 		if _, err := conn.IsLocal(there); !errors.Is(err, unix.ENETUNREACH) {
 			t.Errorf("without a route: %v", err)
 		}
 		pair := Veth{Name: "one", PeerName: "two", Index: index, PeerIndex: peer, PeerNamespace: namespace, MTU: 9000}
-		if err := errors.Join(conn.Up(1, 0), conn.Veth(pair), conn.Point(peer, true), conn.Settle(index),
-			conn.Address(index, here), conn.Route(netip.PrefixFrom(there, 32), index, unix.RT_TABLE_MAIN, unix.RTN_UNICAST)); err != nil {
+		if err := conn.Do(Up(1, 0), pair.Make(), Up(index, 0), Point(peer, true), Settle(index),
+			Address(index, here), Route(netip.PrefixFrom(there, 32), index, unix.RT_TABLE_MAIN, unix.RTN_UNICAST)); err != nil {
 			return err
 		}
-		if err := conn.Veth(pair); !errors.Is(err, unix.EEXIST) {
+		if err := conn.Do(pair.Make()); !errors.Is(err, unix.EEXIST) {
 			t.Errorf("the same again: %v", err)
 		}
 		for address, want := range map[netip.Addr]bool{here: true, there: false, netip.MustParseAddr("127.0.0.1"): true} {
@@ -56,7 +56,7 @@ func TestNamespace(t *testing.T) {
 		if err != nil || one.Index != index || one.MTU != 9000 || one.Flags&net.FlagUp == 0 {
 			t.Errorf("%+v, %v", one, err)
 		}
-		return conn.Remove(index)
+		return conn.Do(Remove(index))
 	})
 	if err != nil {
 		t.Error(err)
@@ -67,7 +67,8 @@ func TestNamespace(t *testing.T) {
 	if err := Inside(os.Stdin, func() error { t.Error("it runs"); return nil }); err == nil {
 		t.Error("a file that is no namespace is entered")
 	}
-	if err := (Conn{}).Close(); err != nil {
+	var none *Conn
+	if err := none.Close(); err != nil {
 		t.Error(err)
 	}
 }
