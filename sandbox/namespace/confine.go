@@ -5,6 +5,7 @@ package namespace
 import (
 	"bytes"
 	"encoding/binary"
+	"slices"
 
 	"golang.org/x/sys/unix"
 
@@ -66,8 +67,8 @@ func (d *Driver) toBecome() uint32 {
 	return 1<<unix.CAP_SETUID | 1<<unix.CAP_SETGID
 }
 
-// dropPrivilege leaves the capabilities of the mask permitted and effective, and no way to others.
-func (d *Driver) dropPrivilege(mask uint32) []wire.Step {
+// emptyBoundingSet takes every capability from those that can be had again.
+func (d *Driver) emptyBoundingSet() []wire.Step {
 	var steps []wire.Step
 	for capability := range d.countCapabilities() {
 		s := step("bounding set", unix.SYS_PRCTL, wire.Number(unix.PR_CAPBSET_DROP), wire.Number(capability))
@@ -76,6 +77,11 @@ func (d *Driver) dropPrivilege(mask uint32) []wire.Step {
 		}
 		steps = append(steps, s)
 	}
+	return steps
+}
+
+// dropPrivilege leaves the capabilities of the mask permitted and effective, and no way to others.
+func (d *Driver) dropPrivilege(mask uint32) []wire.Step {
 	bits := step("securebits", unix.SYS_PRCTL, wire.Number(unix.PR_SET_SECUREBITS), wire.Number(secureBits))
 	ambient := step("ambient capabilities", unix.SYS_PRCTL, wire.Number(unix.PR_CAP_AMBIENT), wire.Number(unix.PR_CAP_AMBIENT_CLEAR_ALL))
 	if d.housing != nil {
@@ -85,7 +91,7 @@ func (d *Driver) dropPrivilege(mask uint32) []wire.Step {
 	}
 	header := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
 	data := [2]unix.CapUserData{{Effective: mask, Permitted: mask}}
-	return append(steps, bits,
+	return append(slices.Clip(d.bounding), bits,
 		step("capabilities", unix.SYS_CAPSET, wire.Data(memory(header)), wire.Data(memory(data))),
 		ambient,
 		step("no_new_privs", unix.SYS_PRCTL, wire.Number(unix.PR_SET_NO_NEW_PRIVS), wire.Number(1)))

@@ -158,17 +158,16 @@ func (d *Driver) launch(ctx context.Context, group *cgroup.Group, request wire.L
 	if unified != nil {
 		defer unified.Close()
 	}
-	enter, leave, err := group.OpenTasks()
+	enter, err := group.OpenTasks()
 	if err != nil {
 		return nil, nil, errors.Join(err, ours.Close())
 	}
 	defer closeFiles(enter)
-	defer closeFiles(leave)
 	files := []*os.File{theirs}
 	if unified != nil {
 		files = append(files, unified)
 	}
-	files = append(append(files, enter...), leave...)
+	files = append(append(files, enter...), d.cgroups.Tasks()...)
 	request.HasCgroup, request.Groups = unified != nil, uint32(len(enter))
 	// Once asked for, it is coming: to leave before it is here would leave it behind.
 	pidfd, err := d.spawner.launch(context.WithoutCancel(ctx), request, files)

@@ -36,7 +36,9 @@ func (b *box) makeTmp(ctx context.Context, spec *sandbox.Spec) (err error) {
 		b.tmp.dir, err = d.state.makeTmp(b.id, user)
 		return err
 	}
-	if b.tmp.image, err = d.images.Make(ctx, spec.Limits.TmpBytes, user); err != nil {
+	rate := spec.Limits.DiskBytesPerSecond
+	b.tmp.image, err = d.images.Make(ctx, spec.Limits.TmpBytes, user, func(device string) error { return b.limitLate(device, rate) })
+	if err != nil {
 		return fmt.Errorf("sandbox: /tmp: %w", err)
 	}
 	return nil
@@ -46,15 +48,10 @@ func (b *box) makeTmp(ctx context.Context, spec *sandbox.Spec) (err error) {
 // attached later is on the state directory's disk, as the rest of what a daemon keeps.
 func (b *box) limitDisk(spec *sandbox.Spec) error {
 	rate := spec.Limits.DiskBytesPerSecond
-	d := b.driver
-	if b.tmp.image != nil {
-		if err := b.limitLate(b.tmp.image.Device(), rate); err != nil {
-			return err
-		}
-	}
 	if rate == 0 {
 		return nil
 	}
+	d := b.driver
 	sources := []string{d.state.dir, spec.Root.Dir}
 	for _, bind := range slices.Concat(spec.Root.Binds, spec.Binds) {
 		sources = append(sources, bind.Source)
@@ -74,11 +71,14 @@ func (b *box) limitDisk(spec *sandbox.Spec) error {
 	return nil
 }
 
-// limitLate limits a device. What its last owner left on it was lifted when the image got it.
+// limitLate limits a device, whatever limit its last owner may have left on it.
 func (b *box) limitLate(device string, rate int64) error {
 	d := b.driver
-	if rate == 0 || !d.cgroups.LimitsLate() {
+	if !d.cgroups.LimitsLate() {
 		return nil
+	}
+	if rate == 0 {
+		return d.liftLate(device)
 	}
 	b.late = late{device, rate}
 	if err := d.state.recordLate(b.number, b.late); err != nil {
@@ -93,12 +93,20 @@ func (b *box) limitLate(device string, rate int64) error {
 	return nil
 }
 
+// liftLate lifts whatever limit a device has.
+func (d *Driver) liftLate(device string) error { return d.cgroups.LimitLate(device, 0) }
+
 // closeTmp drops /tmp; the directory, if it is one, goes with the sandbox's own. The limit goes first: it would hold
 // for whoever has the device next.
 func (b *box) closeTmp() error {
 	var failures []error
 	if b.late.rate > 0 {
-		err := b.driver.cgroups.LiftLate(b.late.device, b.late.rate)
+		var err error
+		if b.tmp.image != nil {
+			err = b.driver.liftLate(b.late.device) // it is still ours
+		} else {
+			err = b.driver.cgroups.LiftLate(b.late.device, b.late.rate)
+		}
 		if err == nil {
 			err = b.driver.state.recordLate(b.number, late{})
 		}

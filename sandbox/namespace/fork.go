@@ -148,11 +148,10 @@ func (b *box) forkOf(ctx context.Context, cmd *sandbox.Command, report *os.File)
 	if m.Dir == "" {
 		m.Dir = "/"
 	}
-	enter, leave, err := b.group.OpenTasks()
+	enter, err := b.group.OpenTasks()
 	if err != nil {
 		return m, nil, nil, err
 	}
-	closeFiles(leave)
 	own = append(own, enter...)
 	for _, tasks := range enter {
 		m.Enter = append(m.Enter, step("control groups", unix.SYS_WRITE, add(tasks), wire.Data([]byte("0")), wire.Number(1)))

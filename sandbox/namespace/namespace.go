@@ -31,6 +31,7 @@ import (
 	"hotaru/sandbox/namespace/image"
 	"hotaru/sandbox/namespace/seccomp"
 	"hotaru/sandbox/namespace/userns"
+	"hotaru/sandbox/namespace/wire"
 )
 
 // Config is what the driver needs to know.
@@ -84,6 +85,7 @@ type Driver struct {
 	cgroups  *cgroup.Parent
 	stage1   *os.File // sealed memfd
 	filter   []byte
+	bounding []wire.Step // empties the bounding set of capabilities
 	landlock bool
 	v1Only   bool
 	rootless bool // root of a user namespace only
@@ -147,6 +149,7 @@ func New(config Config) (*Driver, error) {
 	if d.housing != nil {
 		d.landlock = d.landlock && d.housing.RunsLandlock()
 	}
+	d.bounding = d.emptyBoundingSet()
 	if d.state, err = openState(config.StateDir); err != nil {
 		return nil, err
 	}
@@ -173,7 +176,7 @@ func (d *Driver) open(program []byte, config Config) error {
 	}
 	d.images, d.noImages = image.Open(context.Background(), image.Config{
 		Dir: d.state.path("images"), Mkfs: config.Mkfs, Reserve: config.DiskReserve, Log: d.log,
-		Attached: func(device string) error { return d.cgroups.LimitLate(device, 0) },
+		Attached: d.liftLate,
 	})
 	if d.housing != nil {
 		if err := d.state.writeHouse(program); err != nil {
@@ -211,6 +214,11 @@ func (d *Driver) openCgroups() error {
 	}
 	if err := d.state.recordCgroups(slices.Concat(layout.Dirs(), others)); err != nil {
 		return err
+	}
+	if d.cgroups != nil { // a sweep took its directories along
+		if err := d.cgroups.Release(); err != nil {
+			return fmt.Errorf("sandbox: %w", err)
+		}
 	}
 	if d.cgroups, err = cgroup.Open(layout, others...); err != nil {
 		return err

@@ -59,6 +59,17 @@ func (b *box) leaveNetwork() error {
 
 // networkOf opens the network namespace of a process.
 func networkOf(pidfd *os.File) (*os.File, error) {
+	fd, err := unix.IoctlRetInt(rawFD(pidfd), unix.PIDFD_GET_NET_NAMESPACE)
+	switch err {
+	case nil:
+		return os.NewFile(uintptr(fd), "network"), nil
+	case unix.ESRCH:
+		return nil, sandbox.ErrEnded
+	}
+	return networkByNumber(pidfd) // before Linux 6.11
+}
+
+func networkByNumber(pidfd *os.File) (*os.File, error) {
 	info, err := os.ReadFile("/proc/self/fdinfo/" + strconv.Itoa(rawFD(pidfd)))
 	if err != nil {
 		return nil, fmt.Errorf("sandbox: %w", err)

@@ -39,6 +39,7 @@ type Parent struct {
 	layout Layout
 	roles  []role
 	others []string // parent directories that somebody else makes groups in; removed all the same
+	tasks  []*os.File
 	// mkdir and rmdir are the kernel's; a test of version 2 on a host without it gives its own, which make
 	// the files that the kernel would make.
 	mkdir func(dir string) error
@@ -77,7 +78,39 @@ func (p *Parent) open() error {
 		}
 	}
 	p.roles = p.layout.dirs()
+	for _, r := range p.roles {
+		if r.v2 {
+			continue
+		}
+		file, err := openTasks(r.dir)
+		if err != nil {
+			return errors.Join(err, p.Release())
+		}
+		p.tasks = append(p.tasks, file)
+	}
 	return p.boundAll()
+}
+
+// Release closes what Open opened. Close does, too: this is for who has removed the directories already.
+func (p *Parent) Release() error {
+	var failures []error
+	for _, file := range p.tasks {
+		failures = append(failures, file.Close())
+	}
+	p.tasks = nil
+	return errors.Join(failures...)
+}
+
+// Tasks are the "tasks" files of the parent directories of version 1, in the order of Group.OpenTasks: a thread that writes
+// "0" to each has left its group. They are not the caller's to close.
+func (p *Parent) Tasks() []*os.File { return p.tasks }
+
+func openTasks(dir string) (*os.File, error) {
+	fd, err := unix.Open(filepath.Join(dir, "tasks"), unix.O_WRONLY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return nil, fmt.Errorf("cgroup: %s: tasks: %w", dir, err)
+	}
+	return os.NewFile(uintptr(fd), "tasks"), nil
 }
 
 // delegate lets the children of a version 2 group have the controllers that we use.
@@ -109,7 +142,7 @@ func (p *Parent) delegate(dir string) error {
 func (p *Parent) Close() error {
 	ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
 	defer cancel()
-	var failures []error
+	failures := []error{p.Release()}
 	for _, r := range p.roles {
 		if err := removeDir(ctx, r.dir, p.rmdir); err != nil {
 			failures = append(failures, fmt.Errorf("cgroup: remove %s: %w", r.dir, err))
@@ -133,18 +166,19 @@ type Group struct {
 	parent *Parent
 	name   string
 	limits Limits // last set
+	period int64  // of its CPU time with version 1, in microseconds
 	claim  int64  // on CPU time: the MiB of memory that it was made with
 }
 
 // Create makes a group without processes. On an error nothing is left.
 func (p *Parent) Create(name string, limits Limits) (*Group, error) {
-	g := &Group{parent: p, name: name, claim: limits.MemoryBytes >> 20}
+	g := &Group{parent: p, name: name, period: longestPeriod, claim: limits.MemoryBytes >> 20}
 	for _, r := range p.roles {
 		if err := p.mkdir(g.in(r)); err != nil {
 			return nil, errors.Join(fmt.Errorf("cgroup: %w", err), g.Remove(context.Background()))
 		}
 	}
-	err := g.SetLimits(limits)
+	err := g.replace(limits)
 	if err == nil {
 		err = g.SetWeight(1)
 	}
@@ -169,28 +203,22 @@ func (g *Group) OpenUnified() (*os.File, error) {
 }
 
 // OpenTasks opens the "tasks" files of version 1, which has no CLONE_INTO_CGROUP: a thread that writes "0" to each
-// of enter is in the group, and so are the processes that it forks, until it does the same with leave. The
-// caller closes them.
-func (g *Group) OpenTasks() (enter, leave []*os.File, err error) {
+// is in the group, and so are the processes that it forks, until it does the same with Parent.Tasks. The caller closes them.
+func (g *Group) OpenTasks() (enter []*os.File, err error) {
 	for _, r := range g.parent.roles {
 		if r.v2 {
 			continue
 		}
-		for _, place := range []struct {
-			dir  string
-			list *[]*os.File
-		}{{g.in(r), &enter}, {r.dir, &leave}} {
-			fd, err := unix.Open(filepath.Join(place.dir, "tasks"), unix.O_WRONLY|unix.O_CLOEXEC, 0)
-			if err != nil {
-				for _, file := range append(enter, leave...) {
-					file.Close()
-				}
-				return nil, nil, fmt.Errorf("cgroup: %s: tasks: %w", place.dir, err)
+		file, err := openTasks(g.in(r))
+		if err != nil {
+			for _, file := range enter {
+				file.Close()
 			}
-			*place.list = append(*place.list, os.NewFile(uintptr(fd), "tasks"))
+			return nil, err
 		}
+		enter = append(enter, file)
 	}
-	return enter, leave, nil
+	return enter, nil
 }
 
 // Remove removes the group's directories. Its processes must have ended; the kernel may need a moment more to
@@ -221,12 +249,12 @@ func (g *Group) StartIn(cmd *exec.Cmd) error {
 		defer unified.Close()
 		cmd.SysProcAttr = &syscall.SysProcAttr{UseCgroupFD: true, CgroupFD: int(unified.Fd())}
 	}
-	enter, leave, err := g.OpenTasks()
+	enter, err := g.OpenTasks()
 	if err != nil {
 		return err
 	}
 	defer func() {
-		for _, file := range slices.Concat(enter, leave) {
+		for _, file := range enter {
 			file.Close()
 		}
 	}()
@@ -236,7 +264,7 @@ func (g *Group) StartIn(cmd *exec.Cmd) error {
 		}
 	}
 	err = cmd.Start()
-	for _, file := range leave {
+	for _, file := range g.parent.tasks {
 		if _, leaveErr := file.WriteString("0"); leaveErr != nil {
 			err = errors.Join(err, fmt.Errorf("cgroup: leave: %w", leaveErr))
 		}

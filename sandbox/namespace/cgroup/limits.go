@@ -25,6 +25,20 @@ func cpuPeriod(milli int64) int64 {
 
 // SetLimits replaces the limits, all or none. Less memory than is in use is an error.
 func (g *Group) SetLimits(limits Limits) error {
+	if limits.MemoryBytes != 0 && (g.limits.MemoryBytes == 0 || limits.MemoryBytes < g.limits.MemoryBytes) {
+		usage, err := g.memory()
+		if err != nil {
+			return err
+		}
+		if usage > limits.MemoryBytes {
+			return fmt.Errorf("cgroup: %d bytes are in use, more than the limit of %d", usage, limits.MemoryBytes)
+		}
+	}
+	return g.replace(limits)
+}
+
+// replace is SetLimits without a look at what is in use.
+func (g *Group) replace(limits Limits) error {
 	if err := g.change(g.limits, limits); err != nil {
 		return errors.Join(err, g.change(limits, g.limits))
 	}
@@ -55,20 +69,10 @@ func (g *Group) setMemory(from, to int64) error {
 	if r.dir == "" {
 		return nil
 	}
-	lowers := to != 0 && (from == 0 || to < from)
-	if lowers {
-		usage, err := g.memory()
-		if err != nil {
-			return err
-		}
-		if usage > to {
-			return fmt.Errorf("cgroup: %d bytes are in use, more than the limit of %d", usage, to)
-		}
-	}
 	if r.v2 {
 		return g.setMemoryV2(to)
 	}
-	return g.setMemoryV1(to, lowers)
+	return g.setMemoryV1(to, to != 0 && (from == 0 || to < from))
 }
 
 func (g *Group) setMemoryV2(bytes int64) error {
@@ -150,25 +154,30 @@ func (g *Group) setCPU(from, to int64) error {
 	return g.setCPUV1(from > 0, quota, period)
 }
 
-// setCPUV1 writes the two in an order that never asks for more than the group above may have on the way.
+// setCPUV1 writes the two in an order that never asks for more than the group above may have on the way. Each has the
+// kernel look at every group there is, so what is so already is not written.
 func (g *Group) setCPUV1(limited bool, quota, period int64) error {
-	type step struct {
-		file  string
-		value int64
-	}
-	var steps []step
-	if limited || quota == 0 {
-		steps = append(steps, step{"cpu.cfs_quota_us", -1})
-	}
-	if quota > 0 {
-		steps = append(steps, step{"cpu.cfs_period_us", period}, step{"cpu.cfs_quota_us", quota})
-	}
-	for _, s := range steps {
-		if err := write(g.in(g.parent.layout.cpu), s.file, strconv.FormatInt(s.value, 10)); err != nil {
+	set := func(file string, value int64) error {
+		if err := write(g.in(g.parent.layout.cpu), file, strconv.FormatInt(value, 10)); err != nil {
 			return fmt.Errorf("cgroup: %w", err)
 		}
+		return nil
 	}
-	return nil
+	if quota == 0 {
+		return set("cpu.cfs_quota_us", -1)
+	}
+	if period != g.period {
+		if limited {
+			if err := set("cpu.cfs_quota_us", -1); err != nil {
+				return err
+			}
+		}
+		if err := set("cpu.cfs_period_us", period); err != nil {
+			return err
+		}
+		g.period = period
+	}
+	return set("cpu.cfs_quota_us", quota)
 }
 
 func (g *Group) setPIDs(most int64) error {

@@ -13,6 +13,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"os"
 	"strconv"
@@ -32,7 +33,8 @@ type Config struct {
 	// Reserve is how many bytes of the disk images leave free; 0 means DefaultReserve, or a twentieth of a disk
 	// for which that is less.
 	Reserve int64
-	// Attached, if set, is told of each device ("7:3") that an image gets, before anything is written to it.
+	// Attached, if set, is told of each device ("7:3") that an image gets, before anything is written to it. For those that
+	// Make makes, its caller can say otherwise.
 	Attached func(device string) error
 	Log      *slog.Logger
 }
@@ -78,7 +80,7 @@ func Open(ctx context.Context, config Config) (*Maker, error) {
 	if m.guard, err = startGuard(config); err != nil {
 		return nil, errors.Join(err, loops.Close())
 	}
-	made, err := m.make(ctx, usual)
+	made, err := m.make(ctx, usual, config.Attached)
 	if err != nil {
 		return nil, errors.Join(err, m.Close())
 	}
@@ -121,9 +123,13 @@ func usageOf(root *os.File) (usage, error) {
 }
 
 // Make makes an empty file system that takes at least so many bytes of files and at most some two percent more.
-// Its root belongs to the host's user and group owner and has /tmp's usual mode. ErrFull refuses.
-func (m *Maker) Make(ctx context.Context, bytes int64, owner int) (*Image, error) {
-	i, err := m.make(ctx, bytes)
+// Its root belongs to the host's user and group owner and has /tmp's usual mode. attached, unless it is nil, is called
+// instead of Config.Attached. ErrFull refuses.
+func (m *Maker) Make(ctx context.Context, bytes int64, owner int, attached func(device string) error) (*Image, error) {
+	if attached == nil {
+		attached = m.config.Attached
+	}
+	i, err := m.make(ctx, bytes, attached)
 	if err != nil {
 		return nil, err
 	}
@@ -137,30 +143,25 @@ func (m *Maker) Make(ctx context.Context, bytes int64, owner int) (*Image, error
 	return i, nil
 }
 
-func (m *Maker) make(ctx context.Context, bytes int64) (*Image, error) {
+func (m *Maker) make(ctx context.Context, bytes int64, attached func(device string) error) (*Image, error) {
 	t, err := m.template(ctx, bytes)
 	if err != nil {
 		return nil, err
 	}
-	file, err := nameless(m.config.Dir)
+	file, err := nameless(m.config.Dir, t.size)
 	if err != nil {
 		return nil, err
 	}
-	i, err := m.open(file, t.size, func() error { return t.write(file) })
+	i, err := m.open(file, t.size, attached, t.write)
 	if err != nil {
 		return nil, errors.Join(err, file.Close())
 	}
 	return i, nil
 }
 
-// open makes a file a mount, once it has been filled.
-func (m *Maker) open(file *os.File, size int64, fill func() error) (*Image, error) {
-	if err := file.Truncate(size); err != nil {
-		return nil, fmt.Errorf("image: %w", err)
-	}
-	if err := fill(); err != nil {
-		return nil, fmt.Errorf("image: %w", err)
-	}
+// open makes a file a mount. What write writes to the device is in memory when the kernel looks for a file system there, and
+// is brought to the disk whenever there is time. In the file it would have to be on the disk before that is attached.
+func (m *Maker) open(file *os.File, size int64, attached func(device string) error, write func(device io.WriterAt) error) (*Image, error) {
 	i := &Image{maker: m, size: size, file: file}
 	device, err := m.loops.Attach(file, false)
 	if err != nil {
@@ -168,13 +169,17 @@ func (m *Maker) open(file *os.File, size int64, fill func() error) (*Image, erro
 	}
 	defer device.Close() // the mount holds it
 	i.loop = device.Number
-	if m.config.Attached != nil {
-		if err := m.config.Attached(i.Device()); err != nil {
+	if attached != nil {
+		if err := attached(i.Device()); err != nil {
 			return nil, err
 		}
 	}
+	if err := write(device); err != nil {
+		return nil, fmt.Errorf("image: %w", err)
+	}
 	if i.tree, err = mount(device.Name()); err != nil {
-		return nil, err
+		// A device only says that it cannot; the disk says whether that is for want of room.
+		return nil, errors.Join(err, unix.Fallocate(int(file.Fd()), unix.FALLOC_FL_KEEP_SIZE, 0, roomToMount))
 	}
 	root, err := unix.Openat(int(i.tree.Fd()), ".", unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 	if err != nil {
@@ -186,6 +191,9 @@ func (m *Maker) open(file *os.File, size int64, fill func() error) (*Image, erro
 	}
 	return i, nil
 }
+
+// roomToMount is more than an empty file system takes of the disk, in bytes.
+const roomToMount = 1 << 20
 
 // mount makes a detached mount of a device. Inode tables stay the holes that they are, what is deleted becomes a hole
 // again, and nobody's fsync flushes the caches of the disk that the store is on: nothing here outlives a crash.
@@ -264,14 +272,32 @@ func (i *Image) setFull(full bool) error {
 	return nil
 }
 
-// nameless makes a file that ends with its last descriptor.
-func nameless(dir string) (*os.File, error) {
-	file, err := os.CreateTemp(dir, "image-")
+// nameless makes a file of a size, all of it a hole, that ends with its last descriptor.
+func nameless(dir string, size int64) (*os.File, error) {
+	file, err := makeNameless(dir)
 	if err != nil {
-		return nil, fmt.Errorf("image: %w", err)
+		return nil, fmt.Errorf("image: make a file without a name: %w", err)
+	}
+	if err := file.Truncate(size); err != nil {
+		return nil, errors.Join(fmt.Errorf("image: %w", err), file.Close())
+	}
+	return file, nil
+}
+
+func makeNameless(dir string) (*os.File, error) {
+	fd, err := unix.Open(dir, unix.O_TMPFILE|unix.O_RDWR|unix.O_CLOEXEC, 0o600)
+	if err == nil {
+		return os.NewFile(uintptr(fd), "image"), nil
+	}
+	if !errors.Is(err, unix.EOPNOTSUPP) {
+		return nil, &os.PathError{Op: "open", Path: dir, Err: err}
+	}
+	file, err := os.CreateTemp(dir, "#") // which is how the kernel calls those that it names
+	if err != nil {
+		return nil, err
 	}
 	if err := os.Remove(file.Name()); err != nil {
-		return nil, errors.Join(fmt.Errorf("image: %w", err), file.Close())
+		return nil, errors.Join(err, file.Close())
 	}
 	return file, nil
 }

@@ -54,7 +54,7 @@ func needRoot(t *testing.T) {
 
 func newImage(t *testing.T, m *Maker, bytes int64) *Image {
 	t.Helper()
-	i, err := m.Make(t.Context(), bytes, os.Geteuid())
+	i, err := m.Make(t.Context(), bytes, os.Geteuid(), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -319,7 +319,7 @@ func TestReserve(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(dir, "other"), make([]byte, free()-reserve/2+megabyte), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if i, err := m.Make(t.Context(), megabyte, 0); !errors.Is(err, ErrFull) {
+	if i, err := m.Make(t.Context(), megabyte, 0, nil); !errors.Is(err, ErrFull) {
 		t.Errorf("another image: %v, want %v", err, ErrFull)
 		drop(t, i)
 	}
@@ -343,7 +343,7 @@ func TestStrictReserve(t *testing.T) {
 	m := open(t, Config{Dir: smallDisk(t, 96*megabyte), Reserve: 16 * megabyte})
 	m.guard.strict = true
 	first := newImage(t, m, 48*megabyte)
-	if i, err := m.Make(t.Context(), 48*megabyte, 0); !errors.Is(err, ErrFull) {
+	if i, err := m.Make(t.Context(), 48*megabyte, 0, nil); !errors.Is(err, ErrFull) {
 		t.Errorf("a second one: %v, want %v", err, ErrFull)
 		drop(t, i)
 	}
@@ -356,7 +356,7 @@ func TestMakeCancelled(t *testing.T) {
 	m := open(t, Config{Dir: t.TempDir()})
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if i, err := m.Make(ctx, 33*megabyte, 0); !errors.Is(err, context.Canceled) {
+	if i, err := m.Make(ctx, 33*megabyte, 0, nil); !errors.Is(err, context.Canceled) {
 		t.Errorf("%v, want %v", err, context.Canceled)
 		drop(t, i)
 	}
@@ -381,7 +381,7 @@ func BenchmarkMake(b *testing.B) {
 	}
 	defer m.Close()
 	for b.Loop() {
-		i, err := m.Make(b.Context(), usual, 1000)
+		i, err := m.Make(b.Context(), usual, 1000, nil)
 		if err != nil {
 			b.Fatal(err)
 		}
@@ -409,7 +409,7 @@ func TestAttached(t *testing.T) {
 	if len(told) == 0 {
 		t.Error("nothing was told of the device that Open tries")
 	}
-	made, err := m.Make(t.Context(), 16<<20, 0)
+	made, err := m.Make(t.Context(), 16<<20, 0, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -420,7 +420,7 @@ func TestAttached(t *testing.T) {
 		t.Error(err)
 	}
 	refused = errors.New("no device today")
-	if _, err := m.Make(t.Context(), 16<<20, 0); !errors.Is(err, refused) {
+	if _, err := m.Make(t.Context(), 16<<20, 0, nil); !errors.Is(err, refused) {
 		t.Errorf("%v, want %v", err, refused)
 	}
 	eventually(t, "the device is free", func() bool {

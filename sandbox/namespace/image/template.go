@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"os/exec"
@@ -80,14 +81,17 @@ func (m *Maker) template(ctx context.Context, bytes int64) (*template, error) {
 }
 
 func (m *Maker) makeTemplate(ctx context.Context, bytes int64) (*template, error) {
-	file, err := nameless(m.config.Dir)
+	size := fileSize(bytes)
+	file, err := nameless(m.config.Dir, size)
 	if err != nil {
 		return nil, err
 	}
-	size := fileSize(bytes)
-	i, err := m.open(file, size, func() error { return m.mkfs(ctx, file, max(bytes/bytesPerInode, 16)) })
+	var i *Image
+	if err = m.mkfs(ctx, file, max(bytes/bytesPerInode, 16)); err == nil {
+		i, err = m.open(file, size, m.config.Attached, func(io.WriterAt) error { return nil })
+	}
 	if err != nil {
-		return nil, errors.Join(err, file.Close())
+		return nil, errors.Join(fmt.Errorf("image: template: %w", err), file.Close())
 	}
 	t := &template{size: size}
 	if err = i.finish(bytes); err == nil {
@@ -162,10 +166,10 @@ func extents(file *os.File) ([]extent, error) {
 	}
 }
 
-// write copies the template into an empty file.
-func (t *template) write(file *os.File) error {
+// write copies the template to an empty device.
+func (t *template) write(device io.WriterAt) error {
 	for _, e := range t.extents {
-		if _, err := file.WriteAt(e.data, e.offset); err != nil {
+		if _, err := device.WriteAt(e.data, e.offset); err != nil {
 			return err
 		}
 	}
