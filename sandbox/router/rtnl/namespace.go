@@ -16,7 +16,8 @@ func onThread(f func() (same bool, err error)) error {
 	done := make(chan error, 1)
 	go func() {
 		runtime.LockOSThread()
-		same, err := false, error(nil)
+		var same bool
+		var err error
 		if unix.Gettid() != unix.Getpid() {
 			same, err = f()
 		} else {
