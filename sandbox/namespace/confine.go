@@ -40,10 +40,26 @@ func (d *Driver) countCapabilities() uint64 {
 	return beyondCapabilities
 }
 
-// confinement takes from a process, and from whatever it forks, all that it must not have. The order matters: each step
+// confinement is confine's answer, kept: a kernel and a driver do not change. It is not the caller's to change either.
+func (d *Driver) confinement(mask uint32, ruleset int) []wire.Step {
+	which := confined{mask, ruleset}
+	if steps, known := d.confined.Load(which); known {
+		return steps.([]wire.Step)
+	}
+	steps := slices.Clip(d.confine(mask, ruleset))
+	d.confined.Store(which, steps)
+	return steps
+}
+
+type confined struct {
+	mask    uint32
+	ruleset int
+}
+
+// confine takes from a process, and from whatever it forks, all that it must not have. The order matters: each step
 // needs a privilege that a later one takes away. What is left are the capabilities of the mask. ruleset is the index of
 // Landlock's descriptor.
-func (d *Driver) confinement(mask uint32, ruleset int) []wire.Step {
+func (d *Driver) confine(mask uint32, ruleset int) []wire.Step {
 	var steps []wire.Step
 	if d.housing == nil {
 		steps = append(steps, ownKeyring(),
@@ -67,8 +83,8 @@ func (d *Driver) toBecome() uint32 {
 	return 1<<unix.CAP_SETUID | 1<<unix.CAP_SETGID
 }
 
-// emptyBoundingSet takes every capability from those that can be had again.
-func (d *Driver) emptyBoundingSet() []wire.Step {
+// dropPrivilege leaves the capabilities of the mask permitted and effective, and no way to others.
+func (d *Driver) dropPrivilege(mask uint32) []wire.Step {
 	var steps []wire.Step
 	for capability := range d.countCapabilities() {
 		s := step("bounding set", unix.SYS_PRCTL, wire.Number(unix.PR_CAPBSET_DROP), wire.Number(capability))
@@ -77,11 +93,6 @@ func (d *Driver) emptyBoundingSet() []wire.Step {
 		}
 		steps = append(steps, s)
 	}
-	return steps
-}
-
-// dropPrivilege leaves the capabilities of the mask permitted and effective, and no way to others.
-func (d *Driver) dropPrivilege(mask uint32) []wire.Step {
 	bits := step("securebits", unix.SYS_PRCTL, wire.Number(unix.PR_SET_SECUREBITS), wire.Number(secureBits))
 	ambient := step("ambient capabilities", unix.SYS_PRCTL, wire.Number(unix.PR_CAP_AMBIENT), wire.Number(unix.PR_CAP_AMBIENT_CLEAR_ALL))
 	if d.housing != nil {
@@ -91,7 +102,7 @@ func (d *Driver) dropPrivilege(mask uint32) []wire.Step {
 	}
 	header := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
 	data := [2]unix.CapUserData{{Effective: mask, Permitted: mask}}
-	return append(slices.Clip(d.bounding), bits,
+	return append(steps, bits,
 		step("capabilities", unix.SYS_CAPSET, wire.Data(memory(header)), wire.Data(memory(data))),
 		ambient,
 		step("no_new_privs", unix.SYS_PRCTL, wire.Number(unix.PR_SET_NO_NEW_PRIVS), wire.Number(1)))

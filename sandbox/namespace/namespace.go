@@ -31,7 +31,6 @@ import (
 	"hotaru/sandbox/namespace/image"
 	"hotaru/sandbox/namespace/seccomp"
 	"hotaru/sandbox/namespace/userns"
-	"hotaru/sandbox/namespace/wire"
 )
 
 // Config is what the driver needs to know.
@@ -85,7 +84,7 @@ type Driver struct {
 	cgroups  *cgroup.Parent
 	stage1   *os.File // sealed memfd
 	filter   []byte
-	bounding []wire.Step // empties the bounding set of capabilities
+	confined sync.Map // of confined to []wire.Step
 	landlock bool
 	v1Only   bool
 	rootless bool // root of a user namespace only
@@ -149,7 +148,6 @@ func New(config Config) (*Driver, error) {
 	if d.housing != nil {
 		d.landlock = d.landlock && d.housing.RunsLandlock()
 	}
-	d.bounding = d.emptyBoundingSet()
 	if d.state, err = openState(config.StateDir); err != nil {
 		return nil, err
 	}

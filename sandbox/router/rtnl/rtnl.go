@@ -27,8 +27,8 @@ type Conn struct {
 	out, in  []byte
 }
 
-// maxAnswer bounds an answer, in bytes. The longest describes an interface.
-const maxAnswer = 16 << 10
+// maxAnswer is what is read of an answer, in bytes. The longest describes an interface.
+const maxAnswer = 4 << 10
 
 // Dial opens one for the network namespace of the calling thread, and stays in it whatever thread uses it later.
 func Dial() (*Conn, error) {
