@@ -9,12 +9,14 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"runtime"
 	"syscall"
 	"time"
 
 	"github.com/google/go-containerregistry/pkg/authn"
 
 	"hotaru/daemon"
+	"hotaru/pool"
 )
 
 type serveCommand struct {
@@ -107,6 +109,7 @@ func (c serveCommand) Run() error {
 		return rerun(dir, signals)
 	}
 
+	defer runtime.KeepAlive(newBallast(pool.Machine{}))
 	d, err := daemon.Start(context.Background(), daemon.Config{
 		DataDir: dir, Listen: c.Listen, TLSCertificate: c.TLSCert, TLSKey: c.TLSKey,
 		AllowedHosts: c.AllowedHost, CORSOrigins: c.CORSOrigin, AccessLog: c.AccessLog, Metrics: c.Metrics,
