@@ -83,10 +83,8 @@ func installBootstrap(ctx context.Context, dir string, in *Interpreter, given *s
 				return err
 			}
 		}
-		if in.Language == Python {
-			if err := compilePython(ctx, in, tmp, names, inside, compile); err != nil {
-				return err
-			}
+		if err := compileBootstrap(ctx, in, tmp, files, inside, compile); err != nil {
+			return err
 		}
 		if given == nil {
 			return nil
@@ -109,11 +107,23 @@ func bootstrapFiles(language Language) (map[string][]byte, error) {
 		}
 	}
 	if language == NodeJS {
-		if files[nodeMain], err = oneFile(nodeMain, files); err != nil {
+		if err := nodeFiles(files); err != nil {
 			return nil, fmt.Errorf("runtime: %w", err)
 		}
 	}
 	return files, nil
+}
+
+// compileBootstrap adds to a bootstrap's files in dir what its interpreter makes of them.
+func compileBootstrap(ctx context.Context, in *Interpreter, dir string, files map[string][]byte, inside string, compile compiler) error {
+	if in.Language == Python {
+		return compilePython(ctx, in, dir, slices.Sorted(maps.Keys(files)), inside, compile)
+	}
+	made, err := compileNode(ctx, in, files[nodeProgram], dir, inside, compile)
+	if err != nil {
+		return err
+	}
+	return writeFile(filepath.Join(dir, nodeCompiled), made, 0o644)
 }
 
 func compilePython(ctx context.Context, in *Interpreter, dir string, names []string, inside string, compile compiler) error {

@@ -26,6 +26,10 @@ if [ -n "$5" ]; then
 	echo "$5" | sed 's/[^,]*/"&c":""/g; s/^/{/; s/$/}/'
 	exit
 fi
+if [ "$1" = -e ] && [ -n "$4" ]; then
+	echo Y29kZQ==
+	exit
+fi
 echo x >> %s/asked
 echo '{"version":%q,"path":%q,"prefix":%q}'
 `, dir, version, program, dir))

@@ -17,7 +17,7 @@ func TestOneFileRefuses(t *testing.T) {
 			"b.js":    []byte("const a = require('./a.js');\n"),
 		},
 	} {
-		if _, err := oneFile("main.js", files); err == nil {
+		if _, _, err := oneFile("main.js", files, nil); err == nil {
 			t.Errorf("%s: no error", name)
 		}
 	}
@@ -29,12 +29,12 @@ func TestOneFile(t *testing.T) {
 	if err != nil {
 		t.Skip("no Node.js on this machine")
 	}
-	made, err := oneFile("main.js", map[string][]byte{
+	made, _, err := oneFile("main.js", map[string][]byte{
 		"main.js":  []byte("const a = require('./a.js');\nconst { b } = require('./b.js');\nconst later = () => require('./later.js');\nconsole.log(a.name, b, later(), require.main === module);\n"),
 		"a.js":     []byte("const { b } = require('./b.js');\nmodule.exports = { name: 'a' + b };\n"),
 		"b.js":     []byte("const os = require('os');\nconsole.log(typeof os.arch);\nmodule.exports = { b: 'b' };\n"),
 		"later.js": []byte("throw new Error('it is not part of it');\n"),
-	})
+	}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

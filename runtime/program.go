@@ -152,6 +152,9 @@ func (r *Runtime) environment(at places, host bool) []string {
 		path = at.prefix + "/bin:" + path
 		libraries = append([]string{at.prefix + "/lib"}, libraries...)
 	}
+	if r.base == nil && !host && at.prefix != langDir {
+		libraries = append([]string{langDir + "/lib"}, libraries...) // see languageLibraries
+	}
 	env := []string{
 		"LANG=" + r.locale(),
 		"TZ=:UTC",

@@ -127,6 +127,9 @@ func (c *Catalog) resolve(ctx context.Context, info Info) (*Runtime, error) {
 	if err := c.choose(ctx, r); err != nil {
 		return nil, err
 	}
+	if r.base == nil {
+		_ = loadLarge(r.Interpreter.Path) // without it processes start slower, that is all
+	}
 	shown, compile := runtimeDir, compiler(onHost)
 	var given *sdk.Installed
 	var err error

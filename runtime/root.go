@@ -64,7 +64,7 @@ func (c *Catalog) layout() []node {
 		"dev", "etc", "etc/alternatives", "etc/ld.so.conf.d", "etc/pki", "etc/pki/tls", "etc/pki/tls/certs",
 		"etc/pki/ca-trust", "etc/pki/ca-trust/extracted", "etc/pki/ca-trust/extracted/pem", "etc/pki/ca-trust/source",
 		"etc/pki/ca-trust/source/anchors", "etc/ssl", "etc/ssl/certs",
-		"home", "mnt", "opt", "proc", "root", "run", "sys", "usr", "var", "var/lang", "var/lib", "var/runtime", "var/task",
+		"home", "mnt", "opt", "proc", "root", "run", "sys", "usr", "var", "var/lang", "var/lang/lib", "var/lib", "var/runtime", "var/task",
 		// The dynamic linker never looks again for a directory that was missing when a process started, as a function's
 		// code and layers are for a zygote.
 		"opt/lib", "var/task/lib",
@@ -118,6 +118,7 @@ func (c *Catalog) layout() []node {
 		}
 	}
 	nodes = append(nodes, alternatives()...)
+	nodes = append(nodes, languageLibraries()...)
 	slices.SortFunc(nodes, func(a, b node) int { return strings.Compare(a.path, b.path) })
 	return nodes
 }

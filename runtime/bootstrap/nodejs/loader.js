@@ -48,7 +48,7 @@ async function loadModule(root, dir, name) {
   const file = path.resolve(root, dir, name);
   const isModule = inModulePackage(path.dirname(file));
   const required = (extension) => fs.existsSync(file + extension) && require_(file + extension);
-  const imported = (extension) => fs.existsSync(file + extension) && import(require('url').pathToFileURL(file + extension).href);
+  const imported = (extension) => fs.existsSync(file + extension) && require.import(require('url').pathToFileURL(file + extension).href);
   return required('') ||
     (isModule ? await imported('.js') : required('.js')) ||
     await imported('.mjs') ||
