@@ -253,7 +253,7 @@ func (s *stage) left(name string) []string {
 	if strings.Contains(string(mounts), s.state+"/") {
 		found = append(found, "mounts")
 	}
-	for _, dir := range []string{"sandboxes", "images"} {
+	for _, dir := range []string{"sandboxes", filepath.Join("images", name)} {
 		entries, err := os.ReadDir(filepath.Join(s.state, dir))
 		if err != nil {
 			s.t.Fatal(err)

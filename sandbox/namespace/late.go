@@ -60,5 +60,5 @@ func (s *state) liftAll(lift func(device string, rate int64) error) error {
 // it, or will in a moment, and may have set a limit of its own that looks the same.
 func (s *state) anotherDriver(device string) bool {
 	backing, err := os.ReadFile("/sys/dev/block/" + device + "/loop/backing_file")
-	return err == nil && strings.Contains(string(backing), "/images/#") && !strings.HasPrefix(string(backing), s.path("images")+"/")
+	return err == nil && strings.Contains(string(backing), "/images/hotaru-") && !strings.HasPrefix(string(backing), s.images()+"/")
 }

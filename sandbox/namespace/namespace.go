@@ -173,7 +173,7 @@ func (d *Driver) open(program []byte, config Config) error {
 		return err
 	}
 	d.images, d.noImages = image.Open(context.Background(), image.Config{
-		Dir: d.state.path("images"), Mkfs: config.Mkfs, Reserve: config.DiskReserve, Log: d.log,
+		Dir: d.state.images(), Mkfs: config.Mkfs, Reserve: config.DiskReserve, Log: d.log,
 		Attached: d.liftLate,
 	})
 	if d.housing != nil {

@@ -76,6 +76,9 @@ type Router struct {
 	room      *room
 	most      kernelMost // of sockets towards the outside
 
+	// connecting is held by who makes interfaces: the kernel does it for one after the other, and has those who wait spin.
+	connecting sync.Mutex
+
 	ctx      context.Context // ends with the router
 	cancel   context.CancelFunc
 	routines sync.WaitGroup
@@ -277,6 +280,8 @@ func (r *Router) connect(l *link, namespace *os.File) error {
 		here = append(here, rtnl.Route(netip.PrefixFrom(address, address.BitLen()), l.index, unix.RT_TABLE_MAIN, unix.RTN_UNICAST))
 		there = append(there, rtnl.Address(peerIndex, address), rtnl.Route(everywhere(address), peerIndex, unix.RT_TABLE_MAIN, unix.RTN_UNICAST))
 	}
+	r.connecting.Lock()
+	defer r.connecting.Unlock()
 	err = r.links.Do(here...)
 	if err == nil {
 		err = inside.Do(there...)
