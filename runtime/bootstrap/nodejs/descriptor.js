@@ -9,10 +9,10 @@ const pause = new Int32Array(new SharedArrayBuffer(4));
 // gone ends the process when the daemon has let go of this environment: there is nobody to tell.
 const gone = () => process.exit(0);
 
-// tryWrite writes what a socket takes now, which may be nothing.
-function tryWrite(fd, buffer) {
+// tryWrite writes what a socket takes now of a part of a buffer, which may be nothing.
+function tryWrite(fd, buffer, begin, end) {
   try {
-    return fs.writeSync(fd, buffer);
+    return fs.writeSync(fd, buffer, begin, end - begin);
   } catch (err) {
     if (err.code === 'EPIPE' || err.code === 'ECONNRESET') gone();
     if (err.code !== 'EAGAIN') throw err;
@@ -20,10 +20,10 @@ function tryWrite(fd, buffer) {
   }
 }
 
-// writeAll writes a whole buffer.
-function writeAll(fd, buffer) {
-  for (let done = tryWrite(fd, buffer); done < buffer.length;) {
-    const n = tryWrite(fd, buffer.subarray(done));
+// writeAll writes a buffer up to end.
+function writeAll(fd, buffer, end = buffer.length) {
+  for (let done = tryWrite(fd, buffer, 0, end); done < end;) {
+    const n = tryWrite(fd, buffer, done, end);
     // The socket is full and does not block: let the other side read.
     if (n === 0) wait();
     done += n;
@@ -39,7 +39,7 @@ function writeSlowly(fd, buffer, pack, answer, done) {
   for (let begin = 0; begin < buffer.length; begin += PIECE) {
     if (answer.over) return;
     const packed = pack(buffer.subarray(begin, begin + PIECE));
-    const written = tryWrite(fd, packed);
+    const written = tryWrite(fd, packed, 0, packed.length);
     if (written === 0) {
       setTimeout(writeSlowly, 1, fd, buffer.subarray(begin), pack, answer, done);
       return;

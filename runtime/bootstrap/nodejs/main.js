@@ -142,31 +142,40 @@ function parseField(text, name) {
   }
 }
 
-function contextFor(invocation) {
-  const { head } = invocation;
-  const { env } = process;
-  const waits = {
+// offered are the old ways to answer, which come first in a context where there are any.
+function offered(invocation) {
+  if (nodeMajor >= 24) return {};
+  if (streaming) {
+    return {
+      get callbackWaitsForEmptyEventLoop() { return invocation.waitsForEmptyLoop; },
+      set callbackWaitsForEmptyEventLoop(value) { invocation.waitsForEmptyLoop = value; },
+    };
+  }
+  return {
     get callbackWaitsForEmptyEventLoop() { return invocation.waitsForEmptyLoop; },
     set callbackWaitsForEmptyEventLoop(value) { invocation.waitsForEmptyLoop = value; },
-  };
-  const callbacks = {
     succeed: (result) => invocation.done(null, result),
     fail: (err) => invocation.failed(err),
     done: (err, result) => invocation.done(err, result),
   };
-  return Object.assign(nodeMajor >= 24 ? {} : waits, nodeMajor >= 24 || streaming ? {} : callbacks, {
-    functionVersion: env.AWS_LAMBDA_FUNCTION_VERSION,
-    functionName: env.AWS_LAMBDA_FUNCTION_NAME,
-    memoryLimitInMB: env.AWS_LAMBDA_FUNCTION_MEMORY_SIZE,
-    logGroupName: env.AWS_LAMBDA_LOG_GROUP_NAME,
-    logStreamName: env.AWS_LAMBDA_LOG_STREAM_NAME,
-    clientContext: parseField(head.client, 'ClientContext'),
-    identity: parseField(head.identity, 'CognitoIdentity'),
-    invokedFunctionArn: head.arn,
-    awsRequestId: head.id,
-    tenantId: head.tenant,
-    getRemainingTimeInMillis: () => head.deadline - Date.now(),
-  });
+}
+
+function contextFor(invocation) {
+  const { head } = invocation;
+  const { env } = process;
+  const context = offered(invocation);
+  context.functionVersion = env.AWS_LAMBDA_FUNCTION_VERSION;
+  context.functionName = env.AWS_LAMBDA_FUNCTION_NAME;
+  context.memoryLimitInMB = env.AWS_LAMBDA_FUNCTION_MEMORY_SIZE;
+  context.logGroupName = env.AWS_LAMBDA_LOG_GROUP_NAME;
+  context.logStreamName = env.AWS_LAMBDA_LOG_STREAM_NAME;
+  context.clientContext = parseField(head.client, 'ClientContext');
+  context.identity = parseField(head.identity, 'CognitoIdentity');
+  context.invokedFunctionArn = head.arn;
+  context.awsRequestId = head.id;
+  context.tenantId = head.tenant;
+  context.getRemainingTimeInMillis = () => head.deadline - Date.now();
+  return context;
 }
 
 // invoke runs the handler on one event.
