@@ -202,7 +202,7 @@ func (b *box) setup(ctx context.Context, spec *sandbox.Spec) error {
 // setupOf is what stage-1 is told wherever it lives.
 func (d *Driver) setupOf(spec *sandbox.Spec) wire.Setup {
 	return wire.Setup{
-		Limits: limitsOf(spec), UID: insideUID, GID: insideGID, Confine: d.confinement(d.toBecome(), 0), Landlock: d.landlock,
+		Limits: limitsOf(spec), UID: insideUID, GID: insideGID, Confine: d.started, Landlock: d.landlock,
 	}
 }
 

@@ -31,6 +31,7 @@ import (
 	"hotaru/sandbox/namespace/image"
 	"hotaru/sandbox/namespace/seccomp"
 	"hotaru/sandbox/namespace/userns"
+	"hotaru/sandbox/namespace/wire"
 )
 
 // Config is what the driver needs to know.
@@ -85,6 +86,7 @@ type Driver struct {
 	stage1   *os.File // sealed memfd
 	filter   []byte
 	confined sync.Map // of confined to []wire.Step
+	started  string   // what a program is confined by, as Setup says it
 	landlock bool
 	v1Only   bool
 	rootless bool // root of a user namespace only
@@ -154,6 +156,7 @@ func New(config Config) (*Driver, error) {
 	if err := d.open(program, config); err != nil {
 		return nil, errors.Join(err, d.release())
 	}
+	d.started = wire.EncodeSteps(d.confinement(d.toBecome(), 0))
 	d.capabilities = d.probe(config.NoNetwork)
 	return d, nil
 }

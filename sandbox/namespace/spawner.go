@@ -118,7 +118,8 @@ func (s *spawner) launcher() (*launcher, error) {
 			Dir:   "/",
 			Env:   []string{"GOMAXPROCS=1", "GOTRACEBACK=none"},
 			Files: []uintptr{uintptr(rawFD(theirs)), standard, standard},
-			Sys:   &syscall.SysProcAttr{Setsid: true, Pdeathsig: syscall.SIGKILL},
+			// What is beneath every sandbox: see enterBareRoot of stage-1.
+			Sys: &syscall.SysProcAttr{Setsid: true, Pdeathsig: syscall.SIGKILL, Cloneflags: unix.CLONE_NEWNS | unix.CLONE_NEWPID},
 		})
 	}
 	<-forked

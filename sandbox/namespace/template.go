@@ -23,7 +23,7 @@ import (
 
 // A template has no capability and can gain none, but it is the user who owns the sandboxes' user namespaces: the kernel
 // gives that user every capability in there, and nowhere else (user_namespaces(7)). So its copies can go in. It sees a root
-// like theirs, no network, and the host's processes, because nobody enters a process namespace that is not below his own.
+// like theirs, no network, and the processes of sandboxes, because nobody enters a process namespace that is not below his own.
 
 // What a template may use: it is a bare interpreter.
 const (

@@ -3,7 +3,6 @@
 package main
 
 import (
-	"runtime"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -13,6 +12,19 @@ import (
 
 // The launcher exists because a new user namespace needs a real fork: Go cannot share memory with a child whose
 // user map it has to write. To fork a daemon of 400 MB takes ten milliseconds, to fork this takes one.
+
+// serveLaunches answers a launcher's first request and those after it, on the thread that every stage-1 is forked from: their
+// parent-death signal is bound to it. It is not the first, which the memory of the whole process is charged to.
+func (s *server) serveLaunches(header wire.Header, fields []byte, fds []int) {
+	done := make(chan struct{})
+	go onThread(func() {
+		defer close(done)
+		if s.handle(header, fields, fds) {
+			s.serve()
+		}
+	})
+	<-done
+}
 
 // launch starts a stage-1 in namespaces of its own. False if this is not what a launcher is asked.
 func (s *server) launch(id uint64, m *wire.Launch, fds []int) bool {
@@ -29,26 +41,14 @@ func (s *server) launch(id uint64, m *wire.Launch, fds []int) bool {
 			s.reply(id, "/dev/null", errnoOf(err), nil)
 			return false
 		}
-		s.null, s.launcher, s.spawns = null, true, make(chan func())
-		go s.forkThread()
-		go s.reap()
+		if stage, errno := enterBareRoot(); errno != 0 {
+			s.reply(id, stage, errno, nil)
+			return false
+		}
+		s.null, s.launcher = null, true
 	}
-	done := make(chan struct{})
-	s.spawns <- func() {
-		defer close(done)
-		s.forkStage1(id, m, fds)
-	}
-	<-done
+	s.forkStage1(id, m, fds)
 	return true
-}
-
-// forkThread is the thread that every stage-1 is forked from: their parent-death signal is bound to it, and it
-// lives as long as the launcher.
-func (s *server) forkThread() {
-	runtime.LockOSThread()
-	for spawn := range s.spawns {
-		spawn()
-	}
 }
 
 // join moves the calling thread, and no other, into control groups through their "tasks" files. A child is born
@@ -67,7 +67,7 @@ func join(tasks []int) error {
 func stage1Caps() []uintptr {
 	return []uintptr{
 		unix.CAP_SYS_ADMIN, unix.CAP_NET_ADMIN, unix.CAP_NET_BIND_SERVICE, unix.CAP_SETPCAP, unix.CAP_KILL,
-		unix.CAP_SYS_RESOURCE, unix.CAP_SYS_PTRACE, unix.CAP_DAC_OVERRIDE, unix.CAP_SETUID, unix.CAP_SETGID,
+		unix.CAP_SYS_RESOURCE, unix.CAP_SYS_PTRACE, unix.CAP_DAC_OVERRIDE, unix.CAP_SETUID, unix.CAP_SETGID, unix.CAP_SYS_CHROOT,
 	}
 }
 

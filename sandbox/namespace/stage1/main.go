@@ -41,12 +41,19 @@ func (s *server) serve() {
 		if !ok {
 			return
 		}
-		alive := s.dispatch(header, fields, fds)
-		closeAll(fds)
-		if !alive {
+		if header.Type == wire.TypeLaunch && !s.launcher {
+			s.serveLaunches(header, fields, fds)
+			return
+		}
+		if !s.handle(header, fields, fds) {
 			return
 		}
 	}
+}
+
+func (s *server) handle(header wire.Header, fields []byte, fds []int) bool {
+	defer closeAll(fds)
+	return s.dispatch(header, fields, fds)
 }
 
 // receive reads one message and its descriptors.
@@ -91,19 +98,19 @@ func rights(ancillary []byte) ([]int, bool) {
 func (s *server) dispatch(header wire.Header, fields []byte, fds []int) bool {
 	if header.Type == wire.TypeLaunch {
 		var m wire.Launch
-		return (s.launcher || s.spawns == nil) && m.Decode(fields) == nil && s.launch(header.ID, &m, fds)
+		return (s.launcher || s.made == nil) && m.Decode(fields) == nil && s.launch(header.ID, &m, fds)
 	}
 	if header.Type == wire.TypeTemplate {
 		var m wire.Template
-		return !s.launcher && s.spawns == nil && m.Decode(fields) == nil && s.becomeTemplate(header.ID, &m, fds)
+		return !s.launcher && s.made == nil && m.Decode(fields) == nil && s.becomeTemplate(header.ID, &m, fds)
 	}
-	if s.launcher || s.spawns == nil && header.Type != wire.TypeSetup {
+	if s.launcher || s.made == nil && header.Type != wire.TypeSetup {
 		return false
 	}
 	switch header.Type {
 	case wire.TypeSetup:
 		var m wire.Setup
-		return s.spawns == nil && m.Decode(fields) == nil && s.setup(header.ID, &m, fds)
+		return s.made == nil && m.Decode(fields) == nil && s.setup(header.ID, &m, fds)
 	case wire.TypeStart:
 		var m wire.Start
 		if m.Decode(fields) != nil {
@@ -168,15 +175,7 @@ func (s *server) setup(id uint64, m *wire.Setup, fds []int) bool {
 	}
 	listeners, stage, errno := listenAll(m.Listen)
 	if errno == 0 {
-		s.spawns = make(chan func())
-		ready := make(chan failure)
-		go s.spawner(m, ready)
-		failed := <-ready
-		stage, errno = failed.stage, failed.errno
-	}
-	if errno == 0 {
-		go s.reap()
-		makeThreads()
+		s.made = m
 	}
 	s.reply(id, stage, errno, listeners)
 	closeAll(listeners)
@@ -216,7 +215,7 @@ func (s *server) build(m *wire.Setup, fds []int) (string, syscall.Errno) {
 	if err != nil {
 		return "/dev/null", errnoOf(err)
 	}
-	s.null, s.uid, s.gid = null, m.UID, m.GID
+	s.null = null
 	for _, limit := range m.Limits {
 		// syscall's, not unix's: it also tells the Go runtime not to restore the old limit in children.
 		if err := syscall.Setrlimit(int(limit.Resource), &syscall.Rlimit{Cur: limit.Most, Max: limit.Most}); err != nil {

@@ -11,30 +11,41 @@ import (
 	"hotaru/sandbox/namespace/furnish"
 )
 
-// enterRootWithProc makes a /proc as well as what enterRoot does.
+// enterRootWithProc makes the detached mount root the root of this namespace, with the others in it and a /proc.
+//
+// It is moved over what the launcher left there (enterBareRoot), and entered as an initramfs is left (switch_root(8)). To
+// pivot_root and unmount what is beneath would look at every thread of the machine and wait for all CPUs. What is beneath
+// cannot be reached: ".." ends at the root, and whoever enters the namespace starts from the topmost mount.
 func enterRootWithProc(root int, targets []string, mounts []int) (string, syscall.Errno) {
-	// A new one is allowed only while the host's whole one is still in this namespace.
-	proc, err := newProc()
+	// A new one is allowed only where there is a whole one already: the launcher's. Here a process sees only its own
+	// user's, so not stage-1.
+	proc, err := newProc(hideFromUsers)
 	if err != nil {
 		return "proc", errnoOf(err)
 	}
 	defer unix.Close(proc)
-	if stage, errno := enterRoot(root, targets, mounts); errno != 0 {
-		return stage, errno
+	if err := unix.MoveMount(root, "", unix.AT_FDCWD, "/", unix.MOVE_MOUNT_F_EMPTY_PATH); err != nil {
+		return "root", errnoOf(err)
 	}
-	if stage, errno := mountAll([]string{"/proc"}, []int{proc}); errno != 0 {
+	if err := unix.Fchdir(root); err != nil {
+		return "root", errnoOf(err)
+	}
+	if err := unix.Chroot("."); err != nil {
+		return "root", errnoOf(err)
+	}
+	if stage, errno := mountAll(append(targets, "/proc"), append(mounts, proc)); errno != 0 {
 		return stage, errno
 	}
 	return hideProc(proc)
 }
 
-// enterRoot makes the detached mount root the root of this namespace, mounts the others in it, and leaves the host's
-// mounts behind.
+// enterRoot makes the detached mount root the root of this namespace, mounts the others in it, and leaves nothing
+// beneath.
 func enterRoot(root int, targets []string, mounts []int) (string, syscall.Errno) {
 	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
 		return "private propagation", errnoOf(err)
 	}
-	// Any directory that every host has will do for the moment between here and pivot_root.
+	// Any directory that is always there will do for the moment between here and pivot_root.
 	if err := unix.MoveMount(root, "", unix.AT_FDCWD, "/proc", unix.MOVE_MOUNT_F_EMPTY_PATH); err != nil {
 		return "root", errnoOf(err)
 	}
@@ -46,7 +57,7 @@ func enterRoot(root int, targets []string, mounts []int) (string, syscall.Errno)
 		return "pivot_root", errnoOf(err)
 	}
 	if err := unix.Unmount(".", unix.MNT_DETACH); err != nil {
-		return "leave the host's root", errnoOf(err)
+		return "leave the old root", errnoOf(err)
 	}
 	if err := unix.Chdir("/"); err != nil {
 		return "root", errnoOf(err)
@@ -70,16 +81,26 @@ func mountAll(targets []string, mounts []int) (string, syscall.Errno) {
 	return "", 0
 }
 
-// newProc makes a /proc of this pid namespace in which a process sees only its own user's processes, so not
-// stage-1.
-func newProc() (int, error) {
-	fs, err := unix.Fsopen("proc", unix.FSOPEN_CLOEXEC)
+// Who sees a process in a /proc.
+const (
+	hideFromUsers = "2" // its user, and who may trace it
+	hideFromAll   = "4" // who may trace it
+)
+
+// newProc makes a /proc of this pid namespace.
+func newProc(hide string) (int, error) { return newMount("proc", "hidepid", hide) }
+
+// newMount makes a file system's detached mount. Options are names and values in turn.
+func newMount(fsType string, options ...string) (int, error) {
+	fs, err := unix.Fsopen(fsType, unix.FSOPEN_CLOEXEC)
 	if err != nil {
 		return -1, err
 	}
 	defer unix.Close(fs)
-	if err := unix.FsconfigSetString(fs, "hidepid", "2"); err != nil {
-		return -1, err
+	for ; len(options) > 0; options = options[2:] {
+		if err := unix.FsconfigSetString(fs, options[0], options[1]); err != nil {
+			return -1, err
+		}
 	}
 	if err := unix.FsconfigCreate(fs); err != nil {
 		return -1, err
@@ -101,6 +122,9 @@ func hideProc(proc int) (string, syscall.Errno) {
 	nothing := "self/fd/" + strconv.Itoa(null)
 	for _, file := range furnish.ProcHidden {
 		err := unix.Mount(nothing, file, "", unix.MS_BIND, "")
+		if err == nil {
+			nothing = file // it is there now as well, and found in half the time
+		}
 		if err == unix.ENOTDIR { // it is a directory: something empty hides it
 			err = unix.Mount("none", file, "tmpfs", unix.MS_RDONLY|unix.MS_NOSUID|unix.MS_NODEV|unix.MS_NOEXEC, "nr_inodes=1,mode=555")
 		}

@@ -18,14 +18,15 @@ import (
 type server struct {
 	control  int
 	null     int
-	uid, gid uint32
-	spawns   chan func() // run on the spawner's thread; nil before Setup or Launch
 	launcher bool
+	made     *wire.Setup // what the sandbox was made of; nil before Setup
+	spawns   chan func() // run on the spawner's thread; nil before the first Start
 
 	mu       sync.Mutex     // guards children; held from fork to entry, so that no exit is reaped unrecorded
 	children map[int]uint64 // pid to the id of the request that started it
 
-	wake chan struct{} // a child exists: look for exits again
+	reaping sync.Once
+	wake    chan struct{} // a child exists: look for exits again
 }
 
 // failure says what failed; errno 0 is success.
@@ -34,65 +35,94 @@ type failure struct {
 	errno syscall.Errno
 }
 
-// spawner owns the one thread that every process of the sandbox is forked from. That thread gives up for good
-// what they must not have; what is left to it, changing the user, they lose in the moment they do it. The
-// other threads of stage-1 keep their privilege inside the namespaces: they mount, reap and signal.
-func (s *server) spawner(m *wire.Setup, ready chan<- failure) {
+// haveSpawner begins the spawner, if there is none. A sandbox whose only process is a template's copy needs none, and what
+// the spawner gives up takes as long as much else that stage-1 does.
+func (s *server) haveSpawner() failure {
+	if s.spawns != nil {
+		return failure{}
+	}
+	spawns, ready := make(chan func()), make(chan failure)
+	go onThread(func() { spawner(s.made, spawns, ready) })
+	failed := <-ready
+	if failed.errno == 0 {
+		s.spawns = spawns
+		makeThreads()
+	}
+	return failed
+}
+
+// onThread runs f on a thread that runs nothing else, ends with it, and is not the first. A process is signalled as its
+// first thread may be: were that one behind Landlock's wall, those behind it might signal this process.
+func onThread(f func()) {
 	runtime.LockOSThread() // never unlocked: the thread is no good for anything else
 	if unix.Gettid() == unix.Getpid() {
-		// A process is signalled as its first thread may be: were that one behind Landlock's wall, those behind it
-		// might signal this process.
 		begun := make(chan struct{})
 		go func() {
 			close(begun)
-			s.spawner(m, ready)
+			onThread(f)
 		}()
 		<-begun // on another thread, because this one is taken
 		runtime.UnlockOSThread()
 		return
 	}
-	failed := s.confineSelf(m)
+	f()
+}
+
+// spawner owns the one thread that every process of the sandbox is forked from. That thread gives up for good
+// what they must not have; what is left to it, changing the user, they lose in the moment they do it. The
+// other threads of stage-1 keep their privilege inside the namespaces: they mount, reap and signal.
+func spawner(m *wire.Setup, spawns <-chan func(), ready chan<- failure) {
+	failed := confineSelf(m)
 	ready <- failed
 	if failed.errno != 0 {
 		return
 	}
-	for spawn := range s.spawns {
+	for spawn := range spawns {
 		spawn()
 	}
 }
 
-func (s *server) confineSelf(m *wire.Setup) failure {
+func confineSelf(m *wire.Setup) failure {
+	steps, err := wire.DecodeSteps(m.Confine)
+	if err != nil {
+		return failure{"confinement", unix.EBADMSG}
+	}
 	if !m.Landlock {
-		return confine(m.Confine, nil)
+		return confine(steps, nil)
 	}
 	ruleset, err := makeRuleset()
 	if err != nil {
 		return failure{"landlock", errnoOf(err)}
 	}
 	defer unix.Close(ruleset)
-	return confine(m.Confine, []int{ruleset})
+	return confine(steps, []int{ruleset})
 }
 
-// spareThreads is how many threads Go may want on top of those that this program's own goroutines hold: for the collector
-// and for whoever waits in a system call.
-const spareThreads = 3
+// startThreads are as many as Go can want once there is a spawner: one each for that, the requests, the reaper and Go's
+// monitor, one to make others from because one is locked, and one that runs what can while all others wait, in the kernel
+// or for the goroutine that they are locked to.
+const startThreads = 6
 
 // makeThreads has Go make its threads while there is room for them. User code may take every process that the control
-// group has left, and Go ends a program for which it cannot make a thread.
+// group has left, and Go ends a program for which it cannot make a thread. (Without a spawner Go wants four. It has three from
+// its start, and makes the fourth as soon as requests and reaper wait at the same time, before an adopted process is told what
+// to run.)
 func makeThreads() {
-	var there, leave sync.WaitGroup
-	leave.Add(1)
-	there.Add(spareThreads)
-	for range spareThreads {
+	leave := make(chan struct{})
+	defer close(leave)
+	for {
+		if there, _ := runtime.ThreadCreateProfile(nil); there >= startThreads {
+			return
+		}
+		locked := make(chan struct{})
 		go func() {
 			runtime.LockOSThread()
 			defer runtime.UnlockOSThread() // the thread stays, for any goroutine
-			there.Done()
-			leave.Wait()
+			close(locked)
+			<-leave
 		}()
+		<-locked
 	}
-	there.Wait()
-	leave.Done()
 }
 
 // start starts a process and answers.
@@ -108,6 +138,10 @@ func (s *server) start(id uint64, m *wire.Start, fds []int) {
 	}
 	if resolve(m.Path, 0) == unix.ELOOP {
 		s.reply(id, "exec", unix.ELOOP, nil)
+		return
+	}
+	if failed := s.haveSpawner(); failed.errno != 0 {
+		s.reply(id, failed.stage, failed.errno, nil)
 		return
 	}
 	done := make(chan failure)
@@ -162,8 +196,8 @@ func (s *server) fork(id uint64, m *wire.Start, files []uintptr) failure {
 		return failure{"close_range", errnoOf(err)}
 	}
 	attr := &syscall.SysProcAttr{Setsid: true}
-	if !isUser(s.uid) {
-		attr.Credential = &syscall.Credential{Uid: s.uid, Gid: s.gid}
+	if !isUser(s.made.UID) {
+		attr.Credential = &syscall.Credential{Uid: s.made.UID, Gid: s.made.GID}
 	}
 	pid, err := syscall.ForkExec(m.Path, m.Args, &syscall.ProcAttr{Dir: m.Dir, Env: m.Env, Files: files, Sys: attr})
 	if err != nil {
@@ -174,7 +208,9 @@ func (s *server) fork(id uint64, m *wire.Start, files []uintptr) failure {
 	return failure{}
 }
 
+// wakeReaper is to be called when there is a child.
 func (s *server) wakeReaper() {
+	s.reaping.Do(func() { go s.reap() })
 	select {
 	case s.wake <- struct{}{}:
 	default: // it will look anyway

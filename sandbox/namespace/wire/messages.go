@@ -43,7 +43,7 @@ func (m *Setup) Encode(id uint64) []byte {
 	}
 	e.uint(uint64(m.UID))
 	e.uint(uint64(m.GID))
-	e.steps(m.Confine)
+	e.string(m.Confine)
 	e.bool(m.Landlock)
 	e.bool(m.Housed)
 	return e.buf
@@ -72,7 +72,7 @@ func (m *Setup) Decode(fields []byte) error {
 	}
 	m.UID = uint32(d.uint(math.MaxUint32))
 	m.GID = uint32(d.uint(math.MaxUint32))
-	m.Confine = d.steps()
+	m.Confine = d.string()
 	m.Landlock = d.bool()
 	m.Housed = d.bool()
 	return d.end()

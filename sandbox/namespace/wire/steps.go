@@ -48,6 +48,20 @@ const (
 	maxErrno = 4095
 )
 
+// EncodeSteps makes of steps what Setup carries.
+func EncodeSteps(steps []Step) string {
+	var e encoder
+	e.steps(steps)
+	return string(e.buf)
+}
+
+// DecodeSteps reads what EncodeSteps made.
+func DecodeSteps(encoded string) ([]Step, error) {
+	d := &decoder{buf: []byte(encoded)}
+	steps := d.steps()
+	return steps, d.end()
+}
+
 func (e *encoder) steps(steps []Step) {
 	e.uint(uint64(len(steps)))
 	for i := range steps {

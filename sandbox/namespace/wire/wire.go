@@ -74,9 +74,10 @@ type Setup struct {
 	Listen   []Address
 	Limits   []Limit
 	UID, GID uint32 // the user of every process, as seen inside
-	// Confine is what is done to the thread that every process is forked from. With Landlock its descriptor 0 is the
-	// ruleset, which stage-1 makes: the rules are about what is in this root.
-	Confine  []Step
+	// Confine is what is done to the thread that every process is forked from, in the form of EncodeSteps: not every
+	// sandbox needs that thread. With Landlock its descriptor 0 is the ruleset, which stage-1 makes: the rules are about
+	// what is in this root.
+	Confine  string
 	Landlock bool
 	// Housed says that somebody else (an OCI runtime) made the namespaces, the root and the sockets around stage-1:
 	// Hostname, Mounts and Listen are empty, and no mount comes along.

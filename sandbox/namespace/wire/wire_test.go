@@ -20,7 +20,7 @@ func examples() map[Type]fields {
 	return map[Type]fields{
 		TypeSetup: &Setup{
 			Hostname: "h", Mounts: []string{"/usr", "/tmp"}, Listen: []Address{{IP: "\x7f\x00\x00\x01", Port: 9001}, {IP: "\x7f\x00\x00\x01", Port: 53, Packet: true}},
-			Limits: []Limit{{Resource: 7, Most: 1024}}, UID: 993, GID: 990, Confine: someSteps(), Landlock: true, Housed: true,
+			Limits: []Limit{{Resource: 7, Most: 1024}}, UID: 993, GID: 990, Confine: EncodeSteps(someSteps()), Landlock: true, Housed: true,
 		},
 		TypeStart: &Start{
 			Path: "/bin/sh", Dir: "/", Args: []string{"sh", ""}, Env: []string{"A=b"}, HasStdout: true, HasStderr: true, FilesCount: 2,
@@ -151,6 +151,23 @@ func TestRoundTrip(t *testing.T) {
 		if diff := cmp.Diff(example, got); diff != "" {
 			t.Errorf("type %d: %s", kind, diff)
 		}
+	}
+}
+
+// Steps that stand alone are as strict as those in a message.
+func TestSteps(t *testing.T) {
+	encoded := EncodeSteps(someSteps())
+	for n := range encoded {
+		if _, err := DecodeSteps(encoded[:n]); !errors.Is(err, ErrShort) {
+			t.Errorf("the first %d of %d bytes: %v", n, len(encoded), err)
+		}
+	}
+	if _, err := DecodeSteps(encoded + "\x00"); !errors.Is(err, ErrTrailing) {
+		t.Errorf("with a byte more: %v", err)
+	}
+	steps, err := DecodeSteps(encoded)
+	if diff := cmp.Diff(someSteps(), steps); diff != "" || err != nil {
+		t.Error(diff, err)
 	}
 }
 
