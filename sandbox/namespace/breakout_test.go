@@ -297,6 +297,7 @@ func callNumbers() map[string]int {
 		"tkill": unix.SYS_TKILL, "umount2": unix.SYS_UMOUNT2, "unshare": unix.SYS_UNSHARE, "userfaultfd": unix.SYS_USERFAULTFD,
 		"vhangup": unix.SYS_VHANGUP,
 		"sync":    unix.SYS_SYNC, "syncfs": unix.SYS_SYNCFS, "io_uring_enter": unix.SYS_IO_URING_ENTER, "io_uring_register": unix.SYS_IO_URING_REGISTER,
+		"listmount": unix.SYS_LISTMOUNT, "statmount": unix.SYS_STATMOUNT,
 		"get_robust_list": unix.SYS_GET_ROBUST_LIST, "rt_sigqueueinfo": unix.SYS_RT_SIGQUEUEINFO, "pidfd_send_signal": unix.SYS_PIDFD_SEND_SIGNAL, "getpid": unix.SYS_GETPID,
 	}
 }

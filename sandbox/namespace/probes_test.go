@@ -31,6 +31,8 @@ func fileProbes() []probe {
 		{"other sandbox's /tmp", `say(os.listdir("/tmp"))`, "[]"},
 		{"other sandbox's /tmp by its path", `read(HOST["State"] + "/sandboxes/" + HOST["Other"] + "/tmp/theirs")`, "errno ENOENT"},
 		{"out of the root", `say(os.path.samefile("/../../..", "/")); say(sorted(os.listdir("/../..")) == sorted(os.listdir("/")))`, "True True"},
+		{"mounts beneath the root", `say([l.split()[4] for l in open("/proc/self/mountinfo")].count("/"))`, "1"},
+		{"mounts by the newer calls", `say(call("listmount", struct.pack("IIQQ", 24, 0, 2**64 - 1, 0), None, 0, 0)); say(call("statmount", None, None, 0, 0))`, "ENOSYS ENOSYS"},
 		{"home and root's files", `say([p for p in ("/root", "/home", "/mnt", "/run", "/boot", "/srv", "/sys", "/work") if os.path.exists(p)])`, "[]"},
 		{"sysfs", `os.listdir("/sys")`, "errno ENOENT"},
 		{"control groups", `os.listdir("/sys/fs/cgroup")`, "errno ENOENT"},
