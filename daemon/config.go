@@ -85,7 +85,7 @@ type Config struct {
 	// InsecureAnyCredentials accepts every access key and every signature.
 	InsecureAnyCredentials bool
 	// ReadyBlanks is how many sandboxes, with their interpreter started, are kept ready for each runtime and size
-	// in use. Default: 2. Negative: none.
+	// in use. Default: 2. Negative: none, and no sandbox is prepared in any other way.
 	ReadyBlanks int
 	// Prewarm are kinds of such sandboxes that are there before anybody asks and stay, RUNTIME[:MEMORY][=N] each: so many,
 	// 2 by default, for functions of the memory size, 128 MB by default.

@@ -26,6 +26,37 @@ type drivers struct {
 	usual    string
 	accounts map[string]string
 	allowed  []string
+	// preparers are those of the drivers that may keep parts of sandboxes ready.
+	preparers []sandbox.Preparer
+}
+
+// prepared is for how many sandboxes there are parts, and for how many there will be.
+func (d *drivers) prepared() (ready, coming int) {
+	for _, preparer := range d.preparers {
+		r, c := preparer.Prepared()
+		ready, coming = ready+r, coming+c
+	}
+	return ready, coming
+}
+
+// Hulls are bounded by number, and by a part of the memory for environments.
+const (
+	mostHulls = 64
+	hullPart  = 64
+)
+
+// hulls is how many sandboxes the driver may prepare. Their memory is taken for good, so that nobody has to wait until they
+// have left.
+func (d *Daemon) hulls() int {
+	if d.config.ReadyBlanks < 0 {
+		return 0 // who wants nothing kept ready
+	}
+	most := mostHulls
+	if limit := d.budget.Limit(); limit > 0 {
+		most = int(min(mostHulls, limit/hullPart/namespace.HullBytes))
+	}
+	d.budget.Reserve(int64(most) * namespace.HullBytes)
+	return most
 }
 
 // openDrivers opens every driver that the configuration names, and sweeps each, also those that are used no more.
@@ -53,6 +84,9 @@ func (d *Daemon) openDrivers(ctx context.Context) error {
 		}
 		if bounder, ok := driver.(sandbox.MemoryBounder); ok {
 			d.budget.Watch(bounder.MemoryLeft)
+		}
+		if preparer, ok := driver.(sandbox.Preparer); ok {
+			d.drivers.preparers = append(d.drivers.preparers, preparer)
 		}
 		if d.metrics != nil {
 			driver = d.metrics.Driver(driver)
@@ -87,6 +121,7 @@ func (d *Daemon) openDriver(name string) (sandbox.Driver, error) {
 		driver, err = namespace.New(namespace.Config{
 			StateDir: dir, DiskReserve: d.config.DiskReserve, MemoryBytes: d.budget.Wall(),
 			Network: d.network, NoNetwork: d.noNetwork, Log: d.logger,
+			Hulls: d.hulls(), MemoryShort: d.budget.Short,
 		})
 	case "oci":
 		driver, err = oci.New(oci.Config{

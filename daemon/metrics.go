@@ -47,7 +47,7 @@ func (d *Daemon) serveMetrics() error {
 	}
 	d.metrics.Watch(metrics.Sources{
 		Environments: d.pool.Size, Blanks: d.stock.Size, LogEventsDropped: d.logs.Dropped, LogBytesPending: d.logs.Pending,
-		LogDeliveries: d.logsAPI.Deliveries, Unreserved: d.unreserved,
+		LogDeliveries: d.logsAPI.Deliveries, Unreserved: d.unreserved, Hulls: d.drivers.prepared,
 	})
 	listeners, err := listen(d.config.Metrics)
 	if err != nil {

@@ -73,7 +73,7 @@ func TestMetrics(t *testing.T) {
 			t.Errorf("there is %s", none)
 		}
 	}
-	for _, some := range []string{`hotaru_sandbox_operation_seconds_count{operation="create"} `, `hotaru_blanks{state="ready"} `, "go_goroutines "} {
+	for _, some := range []string{`hotaru_sandbox_operation_seconds_count{operation="create"} `, `hotaru_blanks{state="ready"} `, `hotaru_hulls{state="ready"} `, "go_goroutines "} {
 		if !strings.Contains(text, some) {
 			t.Errorf("no %s", some)
 		}

@@ -76,6 +76,8 @@ type Sources struct {
 	Environments func() (idle, busy int)
 	// Blanks are the prepared sandboxes that are ready, and that are being made.
 	Blanks func() (ready, coming int)
+	// Hulls are the sandboxes that are prepared as far as that can be done for any function, and those that soon will be.
+	Hulls func() (ready, coming int)
 	// Unreserved tells how many events of functions without reserved concurrency are being processed.
 	Unreserved func(tell func(account, region string, executions int))
 	// LogEventsDropped counts log events that were lost since the start because they came too fast; LogBytesPending
@@ -96,6 +98,11 @@ func (m *Metrics) Watch(s Sources) {
 		m.registry.MustRegister(states("hotaru_blanks",
 			"Prepared sandboxes that belong to no function yet, their interpreter started where it can be.",
 			prometheus.GaugeValue, "ready", "coming", s.Blanks))
+	}
+	if s.Hulls != nil {
+		m.registry.MustRegister(states("hotaru_hulls",
+			"Sandboxes that are prepared as far as that can be done before it is known what they are for.",
+			prometheus.GaugeValue, "ready", "coming", s.Hulls))
 	}
 	if s.Unreserved != nil {
 		m.registry.MustRegister(&unreserved{read: s.Unreserved, seen: map[[2]string]int{}, desc: prometheus.NewDesc(

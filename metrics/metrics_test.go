@@ -199,12 +199,13 @@ func TestSources(t *testing.T) {
 		},
 		Environments: func() (int, int) { return 2, 3 }, Blanks: func() (int, int) { return 4, 5 },
 		LogEventsDropped: func() uint64 { return 6 }, LogBytesPending: func() int64 { return 7 },
-		LogDeliveries: func() (uint64, uint64) { return 8, 9 },
+		LogDeliveries: func() (uint64, uint64) { return 8, 9 }, Hulls: func() (int, int) { return 10, 11 },
 	})
 	got := scrape(t, m)
 	expect(t, got, map[string]string{
 		`hotaru_environments{state="idle"}`: "2", `hotaru_environments{state="busy"}`: "3",
 		`hotaru_blanks{state="ready"}`: "4", `hotaru_blanks{state="coming"}`: "5",
+		`hotaru_hulls{state="ready"}`: "10", `hotaru_hulls{state="coming"}`: "11",
 		`hotaru_log_deliveries_total{state="delivered"}`: "8", `hotaru_log_deliveries_total{state="lost"}`: "9",
 		"hotaru_log_events_dropped_total": "6", "hotaru_log_pending_bytes": "7",
 	})

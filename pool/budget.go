@@ -101,6 +101,12 @@ func (b *Budget) take(bytes int64) bool {
 	return true
 }
 
+// Reserve takes so many bytes for good, for what is neither an environment nor a blank.
+func (b *Budget) Reserve(bytes int64) { b.correct(bytes) }
+
+// Short says whether there is less than nothing left to take: who can do without memory gives it back.
+func (b *Budget) Short() bool { return b.short(0) > 0 }
+
 // short is how many bytes more than those that leave already must do so before take succeeds.
 func (b *Budget) short(bytes int64) int64 {
 	if b == nil {

@@ -27,8 +27,19 @@ func TestBudget(t *testing.T) {
 	if !none.take(1<<60) || none.bound(7) != 7 || none.Used() != 0 || none.short(1) != 0 {
 		t.Error("no budget has no end")
 	}
+	none.Reserve(1)
+	if none.Short() {
+		t.Error("there is less than no end")
+	}
 	synctest.Test(t, func(t *testing.T) {
 		b := NewBudget(500, machine)
+		if b.Reserve(100); b.take(401) || !b.take(400) || b.Short() {
+			t.Error("what is reserved was given, or more")
+		}
+		if b.Reserve(1); !b.Short() {
+			t.Error("one more than there is, and nothing is short")
+		}
+		b = NewBudget(500, machine)
 		if b.take(501) || !b.take(400) || b.take(101) || b.bound(501) != 500 {
 			t.Error("more than there is was given, or less")
 		}

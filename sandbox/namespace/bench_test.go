@@ -17,12 +17,16 @@ import (
 )
 
 // BenchmarkLife measures a whole life: ms to create, to start a small program, to its end, to destroy; without a way to
-// the outside and with one.
+// the outside and with one, made from nothing and from a hull.
 func BenchmarkLife(b *testing.B) {
 	b.Run("none", func(b *testing.B) { life(b, newDriver(b), sandbox.EgressNone) })
 	b.Run("internet", func(b *testing.B) {
 		needRoot(b)
 		life(b, openDriver(b, namespace.Config{StateDir: b.TempDir(), Network: newRouter(b)}), sandbox.EgressInternet)
+	})
+	b.Run("hull", func(b *testing.B) {
+		needRoot(b)
+		life(b, openDriver(b, namespace.Config{StateDir: b.TempDir(), Network: newRouter(b), Hulls: 4}), sandbox.EgressInternet)
 	})
 }
 
@@ -32,10 +36,11 @@ func life(b *testing.B, driver sandbox.Driver, egress sandbox.Egress) {
 	ctx := context.Background()
 	var create, start, exit, destroy []time.Duration
 	for n := 0; b.Loop(); n++ {
+		awaitPrepared(b, driver)
 		t0 := time.Now()
 		box, err := driver.Create(ctx, sandbox.Spec{
 			ID: fmt.Sprint("bench-", n), Root: root, Binds: []sandbox.Bind{{Source: helper, Target: "/opt"}},
-			Limits: sandbox.Limits{MemoryBytes: 128 << 20, MilliCPU: 1000},
+			Limits: sandbox.Limits{MemoryBytes: 128 << 20, MilliCPU: 1000, TmpBytes: 512 << 20},
 			Listen: []string{"127.0.0.1:9001", "127.0.0.1:4566", "127.0.0.1:80", "127.0.0.1:443", "127.0.0.1:53"}, ListenPacket: []string{"127.0.0.1:53"},
 			Egress: egress,
 		})
@@ -59,6 +64,21 @@ func life(b *testing.B, driver sandbox.Driver, egress sandbox.Egress) {
 	for name, times := range map[string][]time.Duration{"create": create, "start": start, "exit": exit, "destroy": destroy} {
 		b.ReportMetric(quantile(times, 50), name+"-p50-ms")
 		b.ReportMetric(quantile(times, 99), name+"-p99-ms")
+	}
+}
+
+// awaitPrepared waits until a driver has prepared all that it wants to.
+func awaitPrepared(t testing.TB, driver sandbox.Driver) {
+	t.Helper()
+	for end := time.Now().Add(20 * time.Second); ; {
+		_, coming := driver.(sandbox.Preparer).Prepared()
+		if coming == 0 {
+			return
+		}
+		if time.Now().After(end) {
+			t.Fatalf("%d sandboxes are still being prepared", coming)
+		}
+		<-time.After(time.Millisecond)
 	}
 }
 

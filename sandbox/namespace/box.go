@@ -28,7 +28,8 @@ import (
 type box struct {
 	sandbox.Sockets
 	driver *Driver
-	id     string
+	id     string // empty as long as it is a hull (hull.go); written under mu
+	name   string // of its control groups: its ID, or one of no sandbox if it was a hull
 	number int
 	tmp    tmp
 	late   late
@@ -64,7 +65,19 @@ type inside struct {
 	gone    chan struct{} // closed when stage-1, and so everything inside, has ended
 }
 
-func (b *box) ID() string { return b.id }
+func (b *box) ID() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.id
+}
+
+// label names the sandbox to a person, a hull by its control groups.
+func (b *box) label() string {
+	if id := b.ID(); id != "" {
+		return id
+	}
+	return b.name
+}
 
 // begin waits for its turn to change the sandbox; end gives it back. An operation that waits for stage-1 is not
 // in Destroy's way: that kills stage-1 first.

@@ -48,15 +48,22 @@ type hostFacts struct {
 }
 
 // TestBreakOut makes every attempt in two sandboxes, each in a process of its own: below a process that was started, and
-// below a template's copy.
+// below a template's copy; made from nothing, and from a hull.
 func TestBreakOut(t *testing.T) {
 	needRoot(t)
 	if _, err := os.Stat("/usr/bin/python3"); err != nil {
 		t.Skip("the probes are Python and /usr/bin/python3 is missing: ", err)
 	}
+	for name, hull := range hulls() {
+		t.Run(name, func(t *testing.T) { breakOut(t, hull) })
+	}
+}
+
+func breakOut(t *testing.T, hull *sandbox.Limits) {
+	t.Helper()
 	sandboxtest.CheckLeaks(t)
 	state := t.TempDir()
-	driver := openDriver(t, namespace.Config{StateDir: state})
+	driver := openDriver(t, namespace.Config{StateDir: state, ForcedHull: hull})
 	root := sandboxtest.Root(t)
 	other, err := driver.Create(t.Context(), sandbox.Spec{ID: "other", Root: root, Listen: []string{"127.0.0.1:9001"}})
 	if err != nil {

@@ -34,6 +34,7 @@ type stage struct {
 	code  string
 	state string
 	v1    bool
+	hulls int // that its drivers keep at most
 }
 
 func newStage(t *testing.T) *stage {
@@ -53,7 +54,7 @@ func newStage(t *testing.T) *stage {
 func (s *stage) open(fault func(Point) error) *Driver {
 	s.t.Helper()
 	driver, err := New(Config{
-		StateDir: s.state, Stage1: s.image, CgroupV1: s.v1, Fault: fault, Log: slog.New(slog.NewTextHandler(s.t.Output(), nil)),
+		StateDir: s.state, Stage1: s.image, CgroupV1: s.v1, Hulls: s.hulls, Fault: fault, Log: slog.New(slog.NewTextHandler(s.t.Output(), nil)),
 	})
 	if err != nil {
 		s.t.Fatal(err)
@@ -99,8 +100,11 @@ func live(ctx context.Context, driver *Driver, root sandbox.Root, code string, t
 
 // live is the whole life that has the point in it.
 func (s *stage) live(ctx context.Context, driver *Driver, point Point) (sandbox.Sandbox, error) {
-	if slices.Contains(TemplatePoints, point) {
+	switch {
+	case slices.Contains(TemplatePoints, point):
 		return s.copied(ctx, driver)
+	case s.hulls > 0:
+		return s.hulled(ctx, driver)
 	}
 	tmp := int64(8 << 20)
 	if point == PointDirectory {
@@ -133,6 +137,7 @@ const (
 	crashPoint = "HOTARU_TEST_CRASH_POINT"
 	crashFiles = "HOTARU_TEST_CRASH_FILES" // stage-1, root and code, with colons between
 	crashV1    = "HOTARU_TEST_CRASH_V1"
+	crashHulls = "HOTARU_TEST_CRASH_HULLS" // how many hulls it keeps; it dies after it has begun to make the first
 )
 
 // childStage is the stage that this process was started for.
@@ -147,7 +152,8 @@ func childStage(t *testing.T) *stage {
 		t.Fatal(err)
 	}
 	root := sandbox.Root{Dir: files[1], Binds: []sandbox.Bind{{Source: "/usr", Target: "/usr"}}}
-	return &stage{t: t, image: image, root: root, code: files[2], state: os.Getenv(crashState), v1: os.Getenv(crashV1) != ""}
+	hulls, _ := strconv.Atoi(os.Getenv(crashHulls)) // 0 if there are none
+	return &stage{t: t, image: image, root: root, code: files[2], state: os.Getenv(crashState), v1: os.Getenv(crashV1) != "", hulls: hulls}
 }
 
 // child is this test binary as a daemon of its own, that runs one test.
@@ -163,6 +169,9 @@ func (s *stage) child(test string, env ...string) *exec.Cmd {
 	if s.v1 {
 		cmd.Env = append(cmd.Env, crashV1+"=yes")
 	}
+	if s.hulls > 0 {
+		cmd.Env = append(cmd.Env, crashHulls+"="+strconv.Itoa(s.hulls))
+	}
 	cmd.Env = append(cmd.Env, env...)
 	return cmd
 }
@@ -170,8 +179,12 @@ func (s *stage) child(test string, env ...string) *exec.Cmd {
 // TestCrashingDaemon is the daemon that kills itself at a step.
 func TestCrashingDaemon(t *testing.T) {
 	s := childStage(t)
+	var began atomic.Bool
 	driver := s.open(func(p Point) error {
-		if p != Point(os.Getenv(crashPoint)) {
+		if p == PointHull {
+			began.Store(true)
+		}
+		if p != Point(os.Getenv(crashPoint)) || s.hulls > 0 && !began.Load() {
 			return nil
 		}
 		for _, pid := range childrenOfSelf() {
@@ -322,24 +335,9 @@ func TestDaemonKilled(t *testing.T) {
 			t.Run(fmt.Sprintf("%s/v1=%t", point, v1), func(t *testing.T) {
 				s := newStage(t)
 				s.v1 = v1
-				children := s.killedAt(point)
-				driver := s.open(nil)
-				name := driver.state.name
-				before := s.left(name)
-				t.Logf("before the sweep: %q", before)
+				before := s.swept(point)
 				if v1 && point == PointThaw && !slices.ContainsFunc(before, func(item string) bool { return strings.HasPrefix(item, "process") }) {
 					t.Error("frozen processes were to be left: the test does not test")
-				}
-				ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
-				defer cancel()
-				if err := errors.Join(driver.Sweep(ctx), driver.Close()); err != nil {
-					t.Error(err)
-				}
-				s.nothingLeft(name)
-				for _, pid := range children {
-					if command, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid)); err == nil && strings.HasPrefix(string(command), "hotaru-launcher") {
-						t.Errorf("the launcher %d lives", pid)
-					}
 				}
 			})
 		}
@@ -354,6 +352,28 @@ func TestDaemonKilled(t *testing.T) {
 		t.Error(err)
 	}
 	bystander.nothingLeft(name)
+}
+
+// swept has the daemon killed at a point and checks that the next one leaves nothing of it. It returns what there was.
+func (s *stage) swept(point Point) (before []string) {
+	s.t.Helper()
+	children := s.killedAt(point)
+	driver := s.open(nil)
+	name := driver.state.name
+	before = s.left(name)
+	s.t.Logf("before the sweep: %q", before)
+	ctx, cancel := context.WithTimeout(s.t.Context(), 20*time.Second)
+	defer cancel()
+	if err := errors.Join(driver.Sweep(ctx), driver.Close()); err != nil {
+		s.t.Error(err)
+	}
+	s.nothingLeft(name)
+	for _, pid := range children {
+		if command, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid)); err == nil && strings.HasPrefix(string(command), "hotaru-launcher") {
+			s.t.Errorf("the launcher %d lives", pid)
+		}
+	}
+	return before
 }
 
 var errInjected = errors.New("injected")

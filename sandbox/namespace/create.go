@@ -40,51 +40,104 @@ func (d *Driver) Create(ctx context.Context, spec sandbox.Spec) (sandbox.Sandbox
 	if spec.UsesImages() && !d.MountsImages() {
 		return nil, errNoImages
 	}
-	number, err := d.reserve(spec.ID)
-	if err != nil {
+	if err := d.reserve(spec.ID); err != nil {
 		return nil, err
 	}
 	defer d.making.Done()
-	b := &box{
+	d.hulls.begin()
+	defer d.hulls.end()
+	b, err := d.fromHull(ctx, &spec)
+	if err != nil {
+		d.forget(spec.ID)
+		return nil, err
+	}
+	if b == nil {
+		if b, err = d.fromNothing(ctx, &spec); err != nil {
+			return nil, err
+		}
+	}
+	d.enter(b)
+	return b, nil
+}
+
+// fromNothing makes all of a sandbox.
+func (d *Driver) fromNothing(ctx context.Context, spec *sandbox.Spec) (*box, error) {
+	number, err := d.takeNumber()
+	if err != nil && d.hulls.shed() { // that one had a number
+		number, err = d.takeNumber()
+	}
+	if err != nil {
+		d.forget(spec.ID)
+		return nil, err
+	}
+	b := d.newBox(spec.ID, number)
+	b.become(spec)
+	if err := b.make(ctx, spec); err != nil {
+		return nil, errors.Join(err, b.unmake())
+	}
+	return b, nil
+}
+
+// newBox is one of which nothing has been made.
+func (d *Driver) newBox(name string, number int) *box {
+	return &box{
 		driver:    d,
-		id:        spec.ID,
+		name:      name,
 		number:    number,
-		root:      spec.Root,
-		limits:    limitsOf(&spec),
 		op:        make(chan struct{}, 1),
 		dying:     make(chan struct{}),
 		destroyed: make(chan struct{}),
 		Sockets:   sandbox.NewSockets(),
 		processes: map[uint64]*process{},
 	}
-	if err := b.make(ctx, &spec); err != nil {
-		b.ended = true // nobody has it yet: no lock
-		close(b.dying)
-		return nil, errors.Join(err, b.remove())
+}
+
+// become takes over from the spec what is asked for later.
+func (b *box) become(spec *sandbox.Spec) {
+	b.root, b.limits = spec.Root, limitsOf(spec)
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.id = spec.ID
+}
+
+// unmake removes a box that nobody has yet.
+func (b *box) unmake() error {
+	b.mu.Lock()
+	b.ended = true
+	b.mu.Unlock()
+	close(b.dying)
+	return b.remove()
+}
+
+// makeDirectory makes the sandbox's directory if it keeps something there.
+func (b *box) makeDirectory(spec *sandbox.Spec) error {
+	d := b.driver
+	if d.housing == nil && d.hasTmpImage(spec) {
+		return nil
 	}
-	d.enter(b)
-	return b, nil
+	return d.step(PointDirectory, func() error { return d.state.makeSandbox(b.id) })
 }
 
 // make acquires what remove gives back, as far as it gets.
 func (b *box) make(ctx context.Context, spec *sandbox.Spec) error {
 	d := b.driver
-	if d.housing != nil || !d.hasTmpImage(spec) {
-		if err := d.step(PointDirectory, func() error { return d.state.makeSandbox(b.id) }); err != nil {
-			return err
-		}
+	if err := b.makeDirectory(spec); err != nil {
+		return err
 	}
 	// One waits for the disk, the other for the kernel's locks: both at once take half as long.
 	made := make(chan error, 1)
 	go func() { made <- d.step(PointTmp, func() error { return b.makeTmp(ctx, spec) }) }()
-	err := b.populate(ctx, spec)
+	err := b.populate(ctx, d.groupLimits(spec.Limits))
+	if err == nil && d.housing != nil {
+		err = b.rent(spec)
+	}
 	if err := errors.Join(err, <-made); err != nil {
 		return err
 	}
 	if err := d.step(PointDisk, func() error { return b.limitDisk(spec) }); err != nil {
 		return err
 	}
-	joined := b.joinNetwork(spec)
+	joined := b.joinNetwork(d.hullKind(spec))
 	if b.house == nil { // else stage-1 moves in later
 		err = d.step(PointSetup, func() error { return b.setup(ctx, spec) })
 	}
@@ -94,14 +147,14 @@ func (b *box) make(ctx context.Context, spec *sandbox.Spec) error {
 	return d.at(PointMade)
 }
 
-// populate makes the control groups, with stage-1 in them or a house for it.
-func (b *box) populate(ctx context.Context, spec *sandbox.Spec) error {
+// populate makes the control groups, with stage-1 in them unless it moves in later.
+func (b *box) populate(ctx context.Context, limits cgroup.Limits) error {
 	d := b.driver
 	err := d.at(PointGroup)
 	if err != nil {
 		return err
 	}
-	if b.group, err = d.cgroups.Create(b.id, d.groupLimits(spec.Limits)); err != nil {
+	if b.group, err = d.cgroups.Create(b.name, limits); err != nil {
 		return fmt.Errorf("sandbox: %w", err)
 	}
 	if b.oom, err = b.group.WatchOOM(); err != nil {
@@ -111,7 +164,7 @@ func (b *box) populate(ctx context.Context, spec *sandbox.Spec) error {
 		b.routines.Go(b.watchMemory)
 	}
 	if d.housing != nil {
-		return b.rent(spec)
+		return nil
 	}
 	return d.step(PointClone, func() error { return b.clone(ctx) })
 }

@@ -30,14 +30,17 @@ func (d *Driver) hasTmpImage(spec *sandbox.Spec) bool {
 }
 
 func (b *box) makeTmp(ctx context.Context, spec *sandbox.Spec) (err error) {
-	d := b.driver
-	user := d.numbers.userID(b.number)
-	if !d.hasTmpImage(spec) {
-		b.tmp.dir, err = d.state.makeTmp(b.id, user)
-		return err
+	if b.driver.hasTmpImage(spec) {
+		return b.makeImage(ctx, spec.Limits.TmpBytes, spec.Limits.DiskBytesPerSecond)
 	}
-	rate := spec.Limits.DiskBytesPerSecond
-	b.tmp.image, err = d.images.Make(ctx, spec.Limits.TmpBytes, user, func(device string) error { return b.limitLate(device, rate) })
+	b.tmp.dir, err = b.driver.state.makeTmp(b.id, b.driver.numbers.userID(b.number))
+	return err
+}
+
+// makeImage makes an image of so many bytes, whose device is held to a rate.
+func (b *box) makeImage(ctx context.Context, bytes, rate int64) (err error) {
+	d := b.driver
+	b.tmp.image, err = d.images.Make(ctx, bytes, d.numbers.userID(b.number), func(device string) error { return b.limitLate(device, rate) })
 	if err != nil {
 		return fmt.Errorf("sandbox: /tmp: %w", err)
 	}

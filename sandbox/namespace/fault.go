@@ -37,7 +37,14 @@ const (
 	PointAdopt          Point = "adopt"           // making it stage-1's, once it is inside
 )
 
-// TemplatePoints are those.
+// The steps of a hull beyond those that every sandbox has.
+const (
+	PointHull      Point = "hull"       // all of it
+	PointHullMade  Point = "hull-made"  // nothing more: it is ready
+	PointHullTaken Point = "hull-taken" // making a sandbox of it, with its limits first
+)
+
+// TemplatePoints are those of templates.
 var TemplatePoints = []Point{PointTemplateGroup, PointTemplateLaunch, PointTemplateExec, PointFork, PointAdopt}
 
 // Points are all of them.

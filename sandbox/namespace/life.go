@@ -75,7 +75,7 @@ func (b *box) exited(id uint64, raw uint32) bool {
 func (b *box) ranOutOfMemory() bool {
 	kills, err := b.group.OOMKills()
 	if err != nil && !errors.Is(err, fs.ErrNotExist) { // a runtime that fails removes the group
-		b.driver.log.Warn("reading out-of-memory kills", "sandbox", b.id, "error", err)
+		b.driver.log.Warn("reading out-of-memory kills", "sandbox", b.label(), "error", err)
 	}
 	return kills > b.oomSeen.Load()
 }
@@ -92,7 +92,7 @@ func (b *box) kill() {
 
 func (b *box) killInside(in *inside) {
 	if err := unix.PidfdSendSignal(rawFD(in.pidfd), unix.SIGKILL, nil, 0); err != nil && !errors.Is(err, unix.ESRCH) {
-		b.driver.log.Error("killing stage-1", "sandbox", b.id, "error", err)
+		b.driver.log.Error("killing stage-1", "sandbox", b.label(), "error", err)
 	}
 }
 
@@ -123,7 +123,7 @@ func (b *box) leave(in *inside) {
 // gone.
 func (b *box) listen(in *inside) {
 	if err := in.control.read(); err != nil {
-		b.driver.log.Error("sandbox killed", "sandbox", b.id, "error", err)
+		b.driver.log.Error("sandbox killed", "sandbox", b.label(), "error", err)
 	}
 	b.killInside(in)
 	waitForEnd(in.pidfd)
@@ -143,7 +143,7 @@ func (b *box) listen(in *inside) {
 func (b *box) watchMemory() {
 	for b.oom.Next() {
 		if err := b.outOfMemory(); err != nil && !errors.Is(err, sandbox.ErrDestroyed) && !errors.Is(err, sandbox.ErrEnded) {
-			b.driver.log.Warn("killing after running out of memory", "sandbox", b.id, "error", err)
+			b.driver.log.Warn("killing after running out of memory", "sandbox", b.label(), "error", err)
 		}
 	}
 }
@@ -225,10 +225,14 @@ func (b *box) remove() error {
 		failures = append(failures, d.step(PointRemoveGroup, func() error { return b.group.Remove(ctx) }))
 		cancel()
 	}
-	failures = append(failures, d.step(PointRemoveDirectory, func() error { return d.state.removeSandbox(b.id) }), d.at(PointGone))
+	if b.id != "" { // a hull has no directory
+		failures = append(failures, d.step(PointRemoveDirectory, func() error { return d.state.removeSandbox(b.id) }))
+	}
+	failures = append(failures, d.at(PointGone))
 	err := errors.Join(failures...)
 	if err == nil {
-		d.forget(b.id, b.number)
+		d.giveNumber(b.number)
+		d.forget(b.id) // a hull's is none
 	}
 	close(b.destroyed)
 	return err

@@ -22,6 +22,7 @@ import (
 	"os"
 	"slices"
 	"sync"
+	"sync/atomic"
 
 	"golang.org/x/sys/unix"
 
@@ -57,6 +58,13 @@ type Config struct {
 	// NoNetwork gives.
 	Network   sandbox.Network
 	NoNetwork string
+	// Hulls is how many sandboxes are prepared at most, as far as that can be done before it is known what they are for
+	// (hull.go): 0 is none. With a Housing there are none.
+	Hulls int
+	// MemoryShort, if set, says that the machine has no memory to spare: then there are no hulls.
+	MemoryShort func() bool
+	// ForcedHull, if a test sets it, has every sandbox made from a hull that was made for one with these limits.
+	ForcedHull *sandbox.Limits
 	// Fault, if a test sets it, is called before each step of a sandbox's life, from several goroutines. Its error is
 	// that step's.
 	Fault func(Point) error
@@ -91,17 +99,20 @@ type Driver struct {
 	v1Only   bool
 	rootless bool // root of a user namespace only
 	// memory is Config.MemoryBytes; bounded says that it is enforced, after Sweep at the latest.
-	memory   int64
-	bounded  bool
-	housing  Housing // nil: none but ours
-	housed   bool    // the housing is to be closed
-	spawner  *spawner
-	images   *image.Maker // nil where /tmp can only be a directory
-	noImages error        // why it is nil
-	disks    disks
-	network  sandbox.Network   // nil is none
-	fault    func(Point) error // of tests
-	erofs    *erofs.Mounter    // nil where images cannot be mounted
+	memory     int64
+	bounded    bool
+	housing    Housing // nil: none but ours
+	housed     bool    // the housing is to be closed
+	spawner    *spawner
+	images     *image.Maker // nil where /tmp can only be a directory
+	noImages   error        // why it is nil
+	disks      disks
+	hulls      *hulls            // nil is none
+	hulled     atomic.Uint64     // how many there have been
+	forcedHull *sandbox.Limits   // of tests
+	network    sandbox.Network   // nil is none
+	fault      func(Point) error // of tests
+	erofs      *erofs.Mounter    // nil where images cannot be mounted
 
 	capabilities []sandbox.Capability
 
@@ -158,6 +169,13 @@ func New(config Config) (*Driver, error) {
 	}
 	d.started = wire.EncodeSteps(d.confinement(d.toBecome(), 0))
 	d.capabilities = d.probe(config.NoNetwork)
+	if d.housing == nil {
+		d.forcedHull = config.ForcedHull
+		// An ordinary user may have few ids: most are for sandboxes.
+		if most := min(config.Hulls, d.numbers.most/4); most > 0 {
+			d.hulls = startHulls(&hulls{most: most, short: config.MemoryShort, log: d.log, make: d.makeHull, remove: (*box).discard})
+		}
+	}
 	return d, nil
 }
 
@@ -283,7 +301,7 @@ func (d *Driver) Capabilities() []sandbox.Capability {
 func (d *Driver) Sweep(ctx context.Context) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if len(d.boxes) > 0 {
+	if len(d.boxes) > 0 || d.hulls.any() {
 		return errors.New("sandbox: sweep before the first sandbox is made, not after")
 	}
 	if err := d.state.sweep(ctx, d.cgroups.LiftLate); err != nil {
@@ -305,8 +323,8 @@ func (d *Driver) Close() error {
 	d.closed = true
 	d.mu.Unlock()
 	d.making.Wait()
+	boxes := d.hulls.close()
 	d.mu.Lock()
-	boxes := make([]*box, 0, len(d.boxes))
 	for _, b := range d.boxes {
 		if b != nil { // nil: one that could be neither made nor removed; the next daemon sweeps it
 			boxes = append(boxes, b)
@@ -341,23 +359,32 @@ func destroyAll(boxes []*box) error {
 	return errors.Join(failures...)
 }
 
-// reserve takes an ID and a number for a sandbox that is then made: call making.Done when it is, or is not.
-func (d *Driver) reserve(id string) (int, error) {
+// reserve takes an ID for a sandbox that is then made: call making.Done when it is, or is not.
+func (d *Driver) reserve(id string) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.closed {
-		return 0, errors.New("sandbox: the driver is closed")
+		return errors.New("sandbox: the driver is closed")
 	}
 	if _, taken := d.boxes[id]; taken {
-		return 0, fmt.Errorf("sandbox: %q exists already", id)
-	}
-	number, err := d.numbers.take()
-	if err != nil {
-		return 0, err
+		return fmt.Errorf("sandbox: %q exists already", id)
 	}
 	d.boxes[id] = nil
 	d.making.Add(1)
-	return number, nil
+	return nil
+}
+
+// takeNumber takes a number for a sandbox or a hull.
+func (d *Driver) takeNumber() (int, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.numbers.take()
+}
+
+func (d *Driver) giveNumber(number int) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.numbers.give(number)
 }
 
 func (d *Driver) enter(b *box) {
@@ -366,9 +393,8 @@ func (d *Driver) enter(b *box) {
 	d.boxes[b.id] = b
 }
 
-func (d *Driver) forget(id string, number int) {
+func (d *Driver) forget(id string) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	delete(d.boxes, id)
-	d.numbers.give(number)
 }

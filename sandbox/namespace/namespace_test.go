@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"hotaru/sandbox"
 	"hotaru/sandbox/namespace"
 	"hotaru/sandbox/router/routertest"
 	"hotaru/sandbox/sandboxtest"
@@ -61,10 +62,23 @@ func TestSuite(t *testing.T) {
 		return
 	}
 	outside := routertest.Echo(t, routertest.Furnish(t))
-	sandboxtest.Run(t, func(t testing.TB) sandboxtest.Fixture {
-		driver := openDriver(t, namespace.Config{StateDir: t.TempDir(), Network: newRouter(t), MemoryBytes: allMemory})
-		return sandboxtest.Fixture{Driver: driver, Root: sandboxtest.Root(t), Outside: outside, MemoryBytes: allMemory}
-	})
+	for name, hull := range hulls() {
+		t.Run(name, func(t *testing.T) {
+			sandboxtest.Run(t, func(t testing.TB) sandboxtest.Fixture {
+				driver := openDriver(t, namespace.Config{
+					StateDir: t.TempDir(), Network: newRouter(t), MemoryBytes: allMemory, ForcedHull: hull,
+				})
+				return sandboxtest.Fixture{Driver: driver, Root: sandboxtest.Root(t), Outside: outside, MemoryBytes: allMemory}
+			})
+		})
+	}
+}
+
+// hulls are the ways to make a sandbox: from nothing, and from a hull that was made for another.
+func hulls() map[string]*sandbox.Limits {
+	return map[string]*sandbox.Limits{
+		"from nothing": nil, "from a hull": {MemoryBytes: 48 << 20, MilliCPU: 300, PIDs: 40},
+	}
 }
 
 // The same on version 1 control groups alone, which freeze and count differently.

@@ -24,13 +24,13 @@ func (d *Driver) checkEgress(spec *sandbox.Spec) error {
 
 // joinNetwork connects the sandbox to the outside, if that is wanted, while stage-1 makes the rest. What it returns is to
 // be called before anything else is done with the sandbox.
-func (b *box) joinNetwork(spec *sandbox.Spec) (joined func() error) {
-	if spec.Egress == sandbox.EgressNone {
+func (b *box) joinNetwork(kind hullKind) (joined func() error) {
+	if kind.egress == sandbox.EgressNone {
 		return func() error { return nil }
 	}
 	done := make(chan error, 1)
 	b.routines.Go(func() {
-		done <- b.connectNetwork(spec.Limits.NetBytesPerSecond)
+		done <- b.connectNetwork(kind.netBytesPerSecond)
 	})
 	return func() error { return <-done }
 }

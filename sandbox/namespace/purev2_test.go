@@ -56,9 +56,16 @@ func TestPureV2(t *testing.T) {
 	if !inPureV2(t) {
 		return
 	}
+	for name, hull := range hulls() {
+		t.Run(name, func(t *testing.T) { pureV2(t, hull) })
+	}
+}
+
+func pureV2(t *testing.T, hull *sandbox.Limits) {
+	t.Helper()
 	sandboxtest.CheckLeaks(t)
 	state := t.TempDir()
-	driver := openDriver(t, namespace.Config{StateDir: state})
+	driver := openDriver(t, namespace.Config{StateDir: state, ForcedHull: hull})
 	checkLimits(t, driver.Capabilities())
 	// Limits that are not enforced are no reason to refuse: the daemon says at its start that they are not.
 	box, err := driver.Create(t.Context(), sandbox.Spec{

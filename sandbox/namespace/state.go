@@ -281,6 +281,9 @@ func (s *state) makeTmp(id string, user int) (string, error) {
 // removeSandbox removes a sandbox's directory. os.RemoveAll goes down by descriptors and follows no link that
 // user code may have left.
 func (s *state) removeSandbox(id string) error {
+	if id == "" {
+		return errors.New("sandbox: a directory of no sandbox") // it would be all of them
+	}
 	if err := os.RemoveAll(s.path("sandboxes", id)); err != nil {
 		return fmt.Errorf("sandbox: %w", err)
 	}

@@ -151,11 +151,13 @@ func groupsOf(t *testing.T, dir string) []string {
 	}
 	var groups []string
 	for _, parent := range strings.Split(strings.Trim(string(record), `[]"`), `","`) {
-		found, err := filepath.Glob(filepath.Join(parent, "left-*"))
-		if err != nil {
-			t.Fatal(err)
+		for _, name := range []string{"left-*", "hull.*"} {
+			found, err := filepath.Glob(filepath.Join(parent, name))
+			if err != nil {
+				t.Fatal(err)
+			}
+			groups = append(groups, found...)
 		}
-		groups = append(groups, found...)
 	}
 	return groups
 }

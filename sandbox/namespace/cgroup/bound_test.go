@@ -37,7 +37,8 @@ func TestV2BoundMemory(t *testing.T) {
 	if _, _, err := p.MemoryLeft(); err == nil {
 		t.Error("nonsense is a limit")
 	}
-	for bytes, want := range map[int64]string{1 << 30: "1073741824", 0: "max"} {
+	for _, bytes := range []int64{1 << 30, 0} {
+		want := map[int64]string{1 << 30: "1073741824", 0: "max"}[bytes]
 		f.set(t, all, "memory.max", "")
 		f.set(t, all, "memory.swap.max", "")
 		if bounded, err := p.BoundMemory(bytes); err != nil || bounded != (bytes > 0) {

@@ -388,3 +388,45 @@ func TestV2Weight(t *testing.T) {
 		}
 	}
 }
+
+// A group that is refitted is what it would be if it had been created so, its claim on CPU time included.
+func TestV2Refit(t *testing.T) {
+	files := []string{"memory.max", "memory.swap.max", "cpu.max", "cpu.weight", "pids.max"}
+	all := []Limits{{}, {MemoryBytes: 640 << 20, PIDs: 9}, {MemoryBytes: 512 << 20, MilliCPU: 300}, {MilliCPU: 50, PIDs: 1}} // as many digits
+	for _, from := range all {
+		for _, to := range all {
+			f, p := newFakeV2(t)
+			create(t, p, to)
+			want := map[string]string{}
+			for _, file := range files {
+				want[file] = strings.TrimSpace(f.get(t, own, file))
+			}
+			f, p = newFakeV2(t)
+			g := create(t, p, from)
+			if err := g.Refit(to); err != nil {
+				t.Fatal(err)
+			}
+			for _, file := range files {
+				if file == "memory.swap.max" && to.MemoryBytes == 0 {
+					continue // of no limit
+				}
+				// What is written goes over what was there, and the period of no quota says nothing.
+				want, _, _ := strings.Cut(want[file], " ")
+				if got := f.get(t, own, file); !strings.HasPrefix(got, want) {
+					t.Errorf("from %+v to %+v: %s is %q, want %q", from, to, file, got, want)
+				}
+			}
+			if g.claim != to.MemoryBytes>>20 {
+				t.Errorf("its claim is %d", g.claim)
+			}
+		}
+	}
+	f, p := newFakeV2(t)
+	g := create(t, p, Limits{MemoryBytes: 5000})
+	if err := g.Refit(Limits{MemoryBytes: 1229}); err == nil {
+		t.Error("1230 bytes are in use and a limit of 1229 is taken")
+	}
+	if got := f.get(t, own, "memory.max"); got != "5000" {
+		t.Errorf("memory.max is %q after a refusal", got)
+	}
+}

@@ -91,6 +91,9 @@ func Open(ctx context.Context, config Config) (*Maker, error) {
 	return m, nil
 }
 
+// Strict says that an image counts as full from the start, so that one that nobody uses is in the way of others.
+func (m *Maker) Strict() bool { return m.guard.strict }
+
 // Close ends the guard. Images stay usable, but nobody guards the disk any more.
 func (m *Maker) Close() error {
 	m.guard.stop()
