@@ -143,7 +143,7 @@ const greeting = `{"name":"bench"}`
 // stockLimit is how long zygotes may take to be ready.
 const stockLimit = 20 * time.Second
 
-// settle waits until no zygote is on its way any more and says how many are ready.
+// settle waits until no zygote and no hull is on its way any more and says how many zygotes are ready.
 func (s *scene) settle(ctx context.Context) (ready int, err error) {
 	ctx, cancel := context.WithTimeout(ctx, stockLimit)
 	defer cancel()
@@ -152,7 +152,7 @@ func (s *scene) settle(ctx context.Context) (ready int, err error) {
 		if err != nil {
 			return 0, err
 		}
-		if gauges[`hotaru_blanks{state="coming"}`] == 0 {
+		if gauges[`hotaru_blanks{state="coming"}`]+gauges[`hotaru_hulls{state="coming"}`] == 0 {
 			return int(gauges[`hotaru_blanks{state="ready"}`]), nil
 		}
 		if err := pause(ctx, 5*time.Millisecond); err != nil {

@@ -117,25 +117,25 @@ func TestHullsFollowDemand(t *testing.T) {
 			t.Errorf("%d are coming, want %d", coming, leastHulls)
 		}
 		y.after(hullRest, 0, "in somebody's way")
-		y.after(100*time.Millisecond, leastHulls, "after the first")
+		y.after(200*time.Millisecond, leastHulls, "after the first")
 		if y.ask(plain) == nil {
 			t.Error("none is ready")
 		}
-		y.after(100*time.Millisecond, leastHulls, "after one was taken")
+		y.after(50*time.Millisecond, leastHulls, "after one was taken")
 		if last := y.limits[len(y.limits)-1]; last.MemoryBytes != 7 {
 			t.Errorf("it was made with %+v, not with what is asked for", last)
 		}
 		// A burst takes what there is, and has more ready for the next, which are forgotten one after the other.
 		y.begin()
 		taken := 1
-		for range 9 {
+		for range 9 * burstPart {
 			if y.take(plain, cgroup.Limits{}) != nil {
 				taken++
 			}
 		}
 		y.after(time.Second, 0, "while a sandbox is being made")
 		y.end()
-		y.after(time.Second, 9, "after a burst of nine")
+		y.after(time.Second, 9, "after a burst")
 		y.after(2*hullRound, 7, "two rounds later")
 		y.after(10*hullRound, leastHulls, "long after")
 		y.after(hullTime-14*hullRound, leastHulls, "just before they are forgotten")

@@ -25,7 +25,7 @@ func (h *hulls) keep() {
 // work does what is due, and says when to look again; whoever ends making a sandbox wakes the keeper before.
 func (h *hulls) work() time.Duration {
 	for h.ctx.Err() == nil {
-		short := h.short != nil && h.short() // it reads files: not while holding the lock
+		short := h.short != nil && h.any() && h.short() // it reads files: not while holding the lock
 		kind, limits, wait := h.next(time.Now(), short)
 		h.removeDropped()
 		if wait > 0 {
@@ -98,6 +98,7 @@ func (h *hulls) lookLocked(now time.Time) {
 func (h *hulls) made(kind hullKind, b *box, err error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	h.rested = time.Now()
 	if err != nil {
 		h.total--
 		h.failed = time.Now() // until the next round
