@@ -140,8 +140,8 @@ func TestDeadHulls(t *testing.T) {
 
 // The steps of making a hull, and those of making a sandbox of it.
 var (
-	keeperPoints = []Point{PointHull, PointGroup, PointClone, PointTmp, PointHullMade}
-	takerPoints  = []Point{PointHullTaken, PointDisk, PointLate, PointSetup}
+	keeperPoints = []Point{PointHull, PointGroup, PointClone, PointTmp, PointLate, PointHullMade}
+	takerPoints  = []Point{PointHullTaken, PointDisk, PointSetup}
 )
 
 // Whichever step of a hull fails, or whoever of ours is killed at it, no caller is told and nothing is left.
