@@ -2,16 +2,21 @@ package daemon
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"runtime"
+	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/lambda"
+	"golang.org/x/sys/unix"
 
 	"hotaru/sandbox/sandboxtest"
 )
@@ -243,7 +248,8 @@ func (h *harness) shutdownFault(language, fault, layer string) {
 	name := functionName(language, "shutdown", fault)
 	h.faulty(name, language, layer, map[string]string{"TELEMETRY_SCHEMA": "2022-12-13", "SHUTDOWN_FAULT": fault})
 	before := strings.Trim(h.ok(name, `"where"`), `"`)
-	if len(h.groupsOf(before)) == 0 {
+	groups := h.groupsOf(before)
+	if len(groups) == 0 {
 		h.t.Fatalf("%s is no sandbox", before)
 	}
 	_, err := h.lambda.UpdateFunctionConfiguration(h.t.Context(), &lambda.UpdateFunctionConfigurationInput{
@@ -256,9 +262,13 @@ func (h *harness) shutdownFault(language, fault, layer string) {
 	if after := strings.Trim(h.ok(name, `"where"`), `"`); after == before {
 		h.t.Errorf("%s serves the new version", before)
 	}
-	for deadline := time.Now().Add(settling); len(h.groupsOf(before)) > 0; {
+	left := func(group string) bool {
+		_, err := os.Stat(group)
+		return !errors.Is(err, fs.ErrNotExist)
+	}
+	for deadline := time.Now().Add(settling); slices.ContainsFunc(groups, left); {
 		if time.Now().After(deadline) {
-			h.t.Fatalf("%s is left", h.groupsOf(before))
+			h.t.Fatalf("%s is left", groups)
 		}
 		<-time.After(10 * time.Millisecond)
 	}
@@ -269,7 +279,8 @@ func (h *harness) shutdownFault(language, fault, layer string) {
 	h.said(name, 2, said...)
 }
 
-// groupsOf are a sandbox's control groups: as long as there is one, there may be a process of it, and with that its mounts.
+// groupsOf are the control groups of a running sandbox, whatever they are called: as long as there is one, there may be a
+// process of it, and with that its mounts.
 func (h *harness) groupsOf(id string) []string {
 	h.t.Helper()
 	var parents, found []string
@@ -282,13 +293,36 @@ func (h *harness) groupsOf(id string) []string {
 	}
 	for _, parent := range parents {
 		_ = filepath.WalkDir(parent, func(name string, entry fs.DirEntry, err error) error {
-			if err == nil && strings.Contains(entry.Name(), id) { // others go while they are looked at
+			if err != nil || !entry.IsDir() { // others go while they are looked at
+				return nil
+			}
+			members, _ := os.ReadFile(filepath.Join(name, "cgroup.procs"))
+			if pid, _, _ := strings.Cut(string(members), "\n"); pid != "" && hostnameOf(pid) == id {
 				found = append(found, name)
 			}
 			return nil
 		})
 	}
 	return found
+}
+
+// hostnameOf is the name of the host that a process sees; empty once that has ended.
+func hostnameOf(pid string) (name string) {
+	var done sync.WaitGroup
+	done.Go(func() {
+		runtime.LockOSThread() // for good: the thread ends with this
+		namespace, err := os.Open(filepath.Join("/proc", pid, "ns/uts"))
+		if err != nil {
+			return
+		}
+		defer namespace.Close()
+		var seen unix.Utsname
+		if unix.Setns(int(namespace.Fd()), unix.CLONE_NEWUTS) == nil && unix.Uname(&seen) == nil {
+			name = unix.ByteSliceToString(seen.Nodename[:])
+		}
+	})
+	done.Wait()
+	return name
 }
 
 func (h *harness) invokeFaults(language, layer string) {
