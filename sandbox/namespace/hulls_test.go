@@ -38,7 +38,7 @@ func newYard(t *testing.T, most int) *yard {
 	y.hulls = startHulls(&hulls{
 		most: most, log: slog.New(slog.NewTextHandler(t.Output(), nil)),
 		make: func(_ context.Context, kind hullKind, limits cgroup.Limits) (*box, error) {
-			time.Sleep(makingTime)
+			<-time.After(makingTime)
 			y.mu.Lock()
 			defer y.mu.Unlock()
 			if y.fails != nil {
@@ -72,7 +72,7 @@ func (y *yard) ask(kind hullKind) *box {
 // after lets time pass and checks what is ready.
 func (y *yard) after(wait time.Duration, want int, why string) {
 	y.t.Helper()
-	time.Sleep(wait)
+	<-time.After(wait)
 	synctest.Wait()
 	if ready, _ := y.size(); ready != want {
 		y.t.Errorf("%s: %d are ready, want %d", why, ready, want)
