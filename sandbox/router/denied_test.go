@@ -90,6 +90,24 @@ func gainAddress(t *testing.T, a netip.Addr) {
 	must(t, links.Do(rtnl.Address(loopbackIndex, a)))
 }
 
+// TestOwnAddress: the router's own address is nobody's to talk to, the ports where it takes connections over included.
+func TestOwnAddress(t *testing.T) {
+	if !routertest.InHost(t) {
+		return
+	}
+	w := newWorld(t)
+	sandbox := w.sandbox(0)
+	port := uint16(w.router.proxies[0].Addr().(*net.TCPAddr).Port)
+	must(t, sandbox.do(func() error {
+		conn, err := net.DialTimeout("tcp4", netip.AddrPortFrom(ownAddress, port).String(), 200*time.Millisecond)
+		if err == nil {
+			t.Error("it is heard")
+			return conn.Close()
+		}
+		return nil
+	}))
+}
+
 // datagramDenied: a datagram is answered by an error.
 func (w *world) datagramDenied(sandbox *place, to string, want unix.Errno) {
 	w.Helper()

@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"strings"
 	"testing"
 
 	"go.uber.org/goleak"
@@ -25,7 +26,7 @@ func TestNamespace(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer namespace.Close()
-	here, there := netip.MustParseAddr("203.0.113.1"), netip.MustParseAddr("203.0.113.2")
+	here, there, own := netip.MustParseAddr("203.0.113.1"), netip.MustParseAddr("203.0.113.2"), netip.MustParseAddr("203.0.113.3")
 	const index, peer = 50, 51
 	err = Inside(namespace, func() error {
 		conn, err := Dial()
@@ -35,6 +36,17 @@ func TestNamespace(t *testing.T) {
 		defer conn.Close()
 		if err := conn.Do(Address(index, here)); !errors.Is(err, unix.ENODEV) {
 			t.Errorf("an address for no interface: %v", err)
+		}
+		// Of several, one that fails keeps nobody from being done, and each failure is told.
+		err = conn.Do(Address(index, here), Up(1, 0), Remove(peer), Address(1, own))
+		if !errors.Is(err, unix.ENODEV) || !strings.Contains(err.Error(), "address") || !strings.Contains(err.Error(), "remove interface") {
+			t.Errorf("two of four that fail: %v", err)
+		}
+		if lo, err := net.InterfaceByIndex(1); err != nil || lo.Flags&net.FlagUp == 0 {
+			t.Errorf("what came between failures is not done: %+v, %v", lo, err)
+		}
+		if err := conn.Do(Address(1, own)); !errors.Is(err, unix.EEXIST) {
+			t.Errorf("what came after failures is not done: %v", err)
 		}
 		if _, err := conn.IsLocal(there); !errors.Is(err, unix.ENETUNREACH) {
 			t.Errorf("without a route: %v", err)
