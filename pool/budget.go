@@ -101,8 +101,13 @@ func (b *Budget) take(bytes int64) bool {
 	return true
 }
 
-// Reserve takes so many bytes for good, for what is neither an environment nor a blank.
-func (b *Budget) Reserve(bytes int64) { b.correct(bytes) }
+// Reserve makes a limited budget so many bytes smaller, for what is neither an environment nor a blank. What may be expected of
+// one environment ends with the limit: it must fit when there is no other. To be called before anybody takes.
+func (b *Budget) Reserve(bytes int64) {
+	if b != nil && b.limit > 0 {
+		b.limit = max(b.limit-bytes, 1)
+	}
+}
 
 // Short says whether there is less than nothing left to take: who can do without memory gives it back.
 func (b *Budget) Short() bool { return b.short(0) > 0 }

@@ -33,7 +33,7 @@ func TestBudget(t *testing.T) {
 	}
 	synctest.Test(t, func(t *testing.T) {
 		b := NewBudget(500, machine)
-		if b.Reserve(100); b.take(401) || !b.take(400) || b.Short() {
+		if b.Reserve(100); b.bound(501) != 400 || b.take(401) || !b.take(400) || b.Short() {
 			t.Error("what is reserved was given, or more")
 		}
 		if b.Reserve(1); !b.Short() {
