@@ -16,12 +16,12 @@ func TestHullsOfBudget(t *testing.T) {
 		if got := d.hulls(); got != want {
 			t.Errorf("of %d MiB: %d hulls, want %d", budget>>20, got, want)
 		}
-		if got := d.budget.Used(); got != int64(want)*namespace.HullBytes {
-			t.Errorf("of %d MiB: %d bytes are taken", budget>>20, got)
+		if got := d.budget.Limit(); budget > 0 && got != budget-int64(want)*namespace.HullBytes {
+			t.Errorf("of %d MiB: %d bytes are left", budget>>20, got)
 		}
 	}
-	d := &Daemon{budget: pool.NewBudget(0, nobody), config: Config{ReadyBlanks: -1}}
-	if got := d.hulls(); got != 0 || d.budget.Used() > 0 {
+	d := &Daemon{budget: pool.NewBudget(1<<30, nobody), config: Config{ReadyBlanks: -1}}
+	if got := d.hulls(); got != 0 || d.budget.Limit() != 1<<30 {
 		t.Errorf("%d hulls of who wants nothing kept ready", got)
 	}
 }

@@ -98,10 +98,10 @@ func confineSelf(m *wire.Setup) failure {
 	return confine(steps, []int{ruleset})
 }
 
-// startThreads are as many as Go can want once there is a spawner: one each for that, the requests, the reaper and Go's
+// startThreads are more than Go wants once there is a spawner: one each for that, the requests, the reaper and Go's
 // monitor, one to make others from because one is locked, and one that runs what can while all others wait, in the kernel
-// or for the goroutine that they are locked to.
-const startThreads = 6
+// or for the goroutine that they are locked to. With just these six a fork bomb on a busy machine ended its sandbox.
+const startThreads = 8
 
 // makeThreads has Go make its threads while there is room for them. User code may take every process that the control
 // group has left, and Go ends a program for which it cannot make a thread. (Without a spawner Go wants four. It has three from
