@@ -46,7 +46,7 @@ func (s *server) haveSpawner() failure {
 	failed := <-ready
 	if failed.errno == 0 {
 		s.spawns = spawns
-		makeThreads()
+		makeThreads(spawnerThreads)
 	}
 	return failed
 }
@@ -98,20 +98,22 @@ func confineSelf(m *wire.Setup) failure {
 	return confine(steps, []int{ruleset})
 }
 
-// startThreads are more than Go wants once there is a spawner: one each for that, the requests, the reaper and Go's
+// How many threads are more than Go wants. With a spawner it wants six: one each for that, the requests, the reaper and Go's
 // monitor, one to make others from because one is locked, and one that runs what can while all others wait, in the kernel
-// or for the goroutine that they are locked to. With just these six a fork bomb on a busy machine ended its sandbox.
-const startThreads = 8
+// or for the goroutine that they are locked to. Without one it wants four. With just as many a fork bomb on a busy machine
+// ended its sandbox.
+const (
+	spawnerThreads = 8
+	copyThreads    = 6
+)
 
-// makeThreads has Go make its threads while there is room for them. User code may take every process that the control
-// group has left, and Go ends a program for which it cannot make a thread. (Without a spawner Go wants four. It has three from
-// its start, and makes the fourth as soon as requests and reaper wait at the same time, before an adopted process is told what
-// to run.)
-func makeThreads() {
+// makeThreads has Go make so many threads while there is room for them. User code may take every process that the control
+// group has left, and Go ends a program for which it cannot make a thread.
+func makeThreads(n int) {
 	leave := make(chan struct{})
 	defer close(leave)
 	for {
-		if there, _ := runtime.ThreadCreateProfile(nil); there >= startThreads {
+		if there, _ := runtime.ThreadCreateProfile(nil); there >= n {
 			return
 		}
 		locked := make(chan struct{})
@@ -242,6 +244,7 @@ func preferForOOM(pid int) {
 // adopt takes a process that came in from outside for one that was started here. It is a child already: whoever forked it
 // in here has ended.
 func (s *server) adopt(id uint64, pid int) {
+	makeThreads(copyThreads) // it has not been told yet what to run
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if err := unix.Kill(pid, 0); err != nil {
