@@ -48,6 +48,13 @@ func (b *bed) warmRow(ctx context.Context, l language, figure string, target *Ta
 	if err := s.create(ctx, l.function, "warm", memoryMB); err != nil {
 		return Row{}, err
 	}
+	// The first event has zygotes and hulls made, which take the CPUs for a while.
+	if _, err := oneByOne(ctx, s.target("warm", greeting), 0); err != nil {
+		return Row{}, err
+	}
+	if _, err := s.settle(ctx); err != nil {
+		return Row{}, err
+	}
 	took, err := oneByOne(ctx, s.target("warm", greeting), b.options.warm)
 	if err != nil {
 		return Row{}, err
