@@ -2,8 +2,6 @@
 
 package cgroup
 
-import "fmt"
-
 // Refit makes a group, in which nothing runs yet that anybody wants, one that was created with other limits. It writes what
 // differs. On an error the group is of no use but to be removed.
 func (g *Group) Refit(limits Limits) error {
@@ -18,16 +16,5 @@ func (g *Group) Refit(limits Limits) error {
 	if claim > 0 {
 		return g.SetWeight(1)
 	}
-	r := g.parent.layout.cpu
-	if r.dir == "" {
-		return nil
-	}
-	file, usual := "cpu.shares", "1024" // the kernel's
-	if r.v2 {
-		file, usual = "cpu.weight", "100"
-	}
-	if err := write(g.in(r), file, usual); err != nil {
-		return fmt.Errorf("cgroup: %w", err)
-	}
-	return nil
+	return g.writeWeight(100, 1024) // the kernel's own
 }
